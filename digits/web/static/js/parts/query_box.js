@@ -26,14 +26,20 @@ export class QueryBox {
     this.offers = [];
     this.chosen = -1;
     this.range = [0, 0];
-    const soon = debounced((/** @type {string} */ text) => text === this.input.value && onQuery(text, true), SEARCH_MS);
+    this.pending = false; // typed, and not searched for yet: nothing else may change the text
+    const search = (/** @type {string} */ text, /** @type {boolean} */ typing) => {
+      this.pending = false;
+      onQuery(text, typing);
+    };
+    const soon = debounced((/** @type {string} */ text) => text === this.input.value && search(text, true), SEARCH_MS);
     const offerSoon = debounced(() => this.offer(), OFFER_MS);
     input.addEventListener("input", () => {
+      this.pending = true;
       soon(input.value);
       offerSoon();
     });
-    input.addEventListener("change", () => onQuery(input.value, false));
-    input.addEventListener("keydown", (event) => this.key(event, () => onQuery(input.value, false)));
+    input.addEventListener("change", () => search(input.value, false));
+    input.addEventListener("keydown", (event) => this.key(event, () => search(input.value, false)));
     input.addEventListener("blur", () => this.close());
     list.addEventListener("mousedown", (event) => {
       event.preventDefault(); // the box keeps the focus
@@ -44,7 +50,7 @@ export class QueryBox {
 
   /** @param {string} text */
   show(text) {
-    if (this.input.value !== text) this.input.value = text;
+    if (!this.pending && this.input.value.trim() !== text) this.input.value = text;
   }
 
   /**

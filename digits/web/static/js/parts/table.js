@@ -199,7 +199,8 @@ export class JobTable {
 
   /** @param {Column} column */
   filterButton(column) {
-    const name = queryName(column, this.view.metric || this.metric);
+    const metric = this.view.metric || this.metric || this.rows.find((row) => row.rank?.name)?.rank.name;
+    const name = queryName(column, metric ?? "");
     if (!name) return null;
     const filter = async () => {
       const isNumber = Boolean(column.css?.includes("num"));
