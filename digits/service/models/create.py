@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -146,9 +147,7 @@ def model_dict(
     StorageError for one of a task that is not known.
     """
     tasks.recorded(job.task)
-    folder = service.folder(job.id)
-    request = folder.request()
-    snapshots = list_snapshots(service, job)
+    read = _read_model(service, job)
     value: dict[str, Any] = {
         "id": job.id,
         "job id": job.id,
@@ -156,22 +155,74 @@ def model_dict(
         "status": job.status.word,
         "username": job.owner,
         "creation time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.created)),
-        "framework": request.spec.get("framework", ""),
-        "digits version": request.digits_version or digits.__version__,
+        "framework": read.framework,
+        "digits version": read.version,
         "dataset_id": job.dataset_id,
         "task": job.task,
         "network": job.network,
         "network file": NETWORK_FILE,
-        "mean subtraction": request.spec.get("use_mean", ""),
-        "snapshot file": snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "no snapshots",
+        "mean subtraction": read.use_mean,
+        "snapshot file": read.newest or "no snapshots",
         "best": best_of(job),
-        **({"python layer file": copy_name(layers)} if (layers := request.spec.get("python_layers")) else {}),
-        "first weights": start_text(StartWeights(**request.spec.get("start", {}))),
+        **({"python layer file": copy_name(read.layers)} if read.layers else {}),
+        "first weights": read.start,
         **_dataset_keys(service, job, {} if infos is None else infos),
     }
     if verbose:
-        value |= {"directory": str(folder.path), "snapshots": [snapshot.epoch for snapshot in snapshots]}
+        snapshots = list_snapshots(service, job)
+        directory = str(service.folder(job.id).path)
+        value |= {"directory": directory, "snapshots": [snapshot.epoch for snapshot in snapshots]}
     return value
+
+
+@dataclass(frozen=True)
+class _ReadModel:
+    """What the JSON of a model takes from its folder; `stamp` says whether that is still so."""
+
+    stamp: tuple[int, ...]
+    framework: str
+    version: str
+    use_mean: str
+    layers: str
+    start: str
+    newest: str  # snapshot: the name of its file
+
+
+MOST_READ = 20_000
+_read_models: dict[str, _ReadModel] = {}  # by path: lists of thousands of models are asked for again and again
+
+
+def _read_model(service: Service, job: Job) -> _ReadModel:
+    """What the folder of a model says, read anew where its request or its snapshots have changed. StorageError."""
+    path = os.path.join(service.jobs_dir.path, job.id)
+    stamp = (*_stamp(os.path.join(path, "job.json")), *_stamp(os.path.join(path, "snapshots")))
+    known = _read_models.get(path)
+    if known is not None and known.stamp == stamp:
+        return known
+    request = service.folder(job.id).request()
+    snapshots = list_snapshots(service, job)
+    known = _ReadModel(
+        stamp,
+        request.spec.get("framework", ""),
+        request.digits_version or digits.__version__,
+        request.spec.get("use_mean", ""),
+        request.spec.get("python_layers") or "",
+        start_text(StartWeights(**request.spec.get("start", {}))),
+        snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "",
+    )
+    if len(_read_models) >= MOST_READ:
+        _read_models.clear()
+    _read_models[path] = known
+    return known
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """What changes with a file or with the names in a folder; nothing for what is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def listed(service: Service, job: Job, infos: dict[str, DatasetInfo | None] | None = None) -> dict[str, Any]:

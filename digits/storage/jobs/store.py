@@ -92,7 +92,7 @@ class JobReader:
             else:
                 total = session.scalar(select(func.count()).select_from(JobRow).where(*matching)) or 0
                 ids = list(session.scalars(statement.offset(query.offset).limit(query.limit)))
-            found = {job.id: job for some in _in_parts(ids) for job in _jobs(session, JobRow.id.in_(some))}
+            found = {job.id: job for some in _in_parts(ids) for job in _jobs(session, JobRow.id.in_(some), unread=query.unread)}
             return Page([found[job_id] for job_id in ids if job_id in found], total)
 
     def query_ids(self, query: JobQuery) -> list[str]:
@@ -666,11 +666,12 @@ def _next_sequence(session: Session, count: int = 1) -> int:
     return int(session.execute(statement.returning(CounterRow.value)).scalar_one())
 
 
-def _jobs(session: Session, *matching: Any) -> list[Job]:
-    """Copies of many rows, read without that the session keeps track of them."""
-    rows = session.execute(select(*(getattr(JobRow, name) for name in JOB_FIELDS)).where(*matching))
-    made = (dict(zip(JOB_FIELDS, row, strict=True)) for row in rows)
-    return [Job(**{**values, "status": Status(values["status"])}) for values in made]
+def _jobs(session: Session, *matching: Any, unread: Sequence[str] = ()) -> list[Job]:
+    """Copies of many rows, read without that the session keeps track of them; the columns `unread` are empty lists."""
+    names = [name for name in JOB_FIELDS if name not in unread]
+    rows = session.execute(select(*(getattr(JobRow, name) for name in names)).where(*matching))
+    made = (dict(zip(names, row, strict=True)) for row in rows)
+    return [Job(**values | {"status": Status(values["status"])} | {name: [] for name in unread}) for values in made]
 
 
 def copy(row: JobRow) -> Job:

@@ -21,6 +21,7 @@ from digits.web.http import arguments
 from digits.web.http.request import current_user, describes, get_service, require_user, route, wants_json
 
 MOST_ROWS = 1000
+NOT_LISTED = ("history", "gpu_ids", "sparkline", "used_gpus")  # columns that /index.json does not look at
 
 
 def blueprint() -> Blueprint:
@@ -108,7 +109,7 @@ def index_dict() -> dict[str, Any]:
 def completed_jobs() -> Any:
     """Rows of every job as the original's home page took them: running ones apart, then data sets and models that ended."""
     service = get_service()
-    everything = service.store.query(JobQuery()).jobs
+    everything = service.store.query(JobQuery(unread=("history", "gpu_ids"))).jobs
     table = [row for row in rows.rows(service, everything) if row["type"] not in OF_MODELS]
     return jsonify(
         running=[row for row in table if row["running"]],
@@ -210,7 +211,7 @@ def _columns(texts: list[str]) -> list[str]:
 
 
 def _running_first(kind: Kind) -> list[Job]:
-    jobs = get_service().store.query(JobQuery(kind=kind)).jobs
+    jobs = get_service().store.query(JobQuery(kind=kind, unread=NOT_LISTED)).jobs
     return sorted(jobs, key=lambda job: job.status not in RUNNING)
 
 
