@@ -173,7 +173,9 @@ def test_the_best_names_its_metric_and_ranks_by_the_chosen_one(client: FlaskClie
     assert page["metric"] == "accuracy"
     assert [row["rank"]["text"] for row in page["rows"]] == ["95.00 %", "90.00 %", "80.00 %", "60.00 %", ""]
     ranked = client.get("/jobs.json?kind=model&sort=-best&metric=loss").json["rows"][0]["rank"]
-    assert ranked == {"name": "loss", "title": "loss", "value": 0.3, "epoch": 1.0, "better": "lower", "text": "0.3"}
+    assert ranked == {
+        "name": "loss", "title": "loss", "value": 0.3, "epoch": 1.0, "better": "lower", "unit": "", "text": "0.3",
+    }  # fmt: skip
     assert client.get("/jobs.json?metric=nonsense&sort=best").status_code == 400
 
 
