@@ -22,6 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LEAST_MEMORY_MB = 512  # a process with our libraries loaded takes half of that
 NO_SETTINGS = frozenset({"DIGITS_CONFIG", "DIGITS_TOKEN", "DIGITS_URL"})  # of ours, or of scripts as the documentation has them
 TESTS = "DIGITS_TEST_"  # begins the variables of our own tests
+MOST_DAYS = 36_500
 SMTP_SECURITY = ("starttls", "ssl", "none")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -263,6 +264,8 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(
             f"{sources['logfile_level']}: logfile_level is {settings.logfile_level!r}, expected one of {LOG_LEVELS}."
         )
+    if settings.trash_days > MOST_DAYS:
+        raise ConfigError(f"{sources['trash_days']}: trash_days is {settings.trash_days}, expected at most {MOST_DAYS:,}.")
     if settings.smtp_security not in SMTP_SECURITY:
         raise ConfigError(
             f"{sources['smtp_security']}: smtp_security is {settings.smtp_security!r}, expected one of {SMTP_SECURITY}."

@@ -42,9 +42,9 @@ class Sparkline:
 
 @dataclass(frozen=True)
 class Stall:
-    """That a worker makes no progress or shows no sign of life, and where its events say so."""
+    """That a worker makes no progress or shows no sign of life, and when its events say so (seconds since 1970)."""
 
-    offset: int
+    at: float
     words: str
 
 
@@ -108,7 +108,7 @@ class RunSummary:
             case WarningEvent() if event.code == "checkpoint":
                 self.passed_over = event.message
             case WarningEvent() if event.code in STALLS:
-                self.stall = Stall(self.offset, event.message)
+                self.stall = Stall(event.t, event.message)
             case StatusEvent():
                 self.status = event if event.status != "R" else None
 

@@ -101,7 +101,7 @@ class RunSummaries:
         self.store = store
         self.rows = rows
         self._runs: dict[str, RunSummary] = {}
-        self._stalls: dict[str, int] = {}
+        self._stalls: dict[str, float] = {}
 
     def update(self, job_id: str) -> None:
         """Bring what a job's events say into its row. Raises NotFound where there is none."""
@@ -122,9 +122,9 @@ class RunSummaries:
     def take_stall(self, job_id: str) -> Stall | None:
         """What a worker said of its standing still since this was asked for last."""
         run = self._runs.get(job_id)
-        if run is None or run.stall is None or self._stalls.get(job_id) == run.stall.offset:
+        if run is None or run.stall is None or self._stalls.get(job_id) == run.stall.at:
             return None
-        self._stalls[job_id] = run.stall.offset
+        self._stalls[job_id] = run.stall.at
         return run.stall
 
     def finish(self, job_id: str) -> RunSummary:

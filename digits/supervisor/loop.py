@@ -272,7 +272,8 @@ class Supervisor:
         columns = {**result.columns, **dataset_facts(job, self.jobs_dir.folder(job.id), result.status)}
         row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.status == Status.DONE:
-            self.jobs_dir.folder(job.id).finish_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.jobs_dir.folder(job.id).finish_file.unlink(missing_ok=True)
         if row.status == Status.WAIT and row.summary.get("interrupted") == STOPPED_FROM_OUTSIDE:
             self.queue.let_rest(job.id, REST_SECONDS)
         if row.requested_action == Action.ABORT and row.status in FINISHED:
@@ -295,7 +296,7 @@ class Supervisor:
         stall = self.summaries.take_stall(job_id)
         job = self.store.find(job_id) if stall is not None and self._only is None else None
         if stall is not None and job is not None:
-            self.notifier.stalled(job, stall.offset, stall.words)
+            self.notifier.stalled(job, stall.at, stall.words)
 
     def _check_memory(self) -> None:
         greedy = getattr(self.executor, "greedy", None)  # executors of others may be older than this

@@ -29,6 +29,7 @@ from digits.utils.fetch import post
 logger = logging.getLogger(__name__)
 
 RECENT_SECONDS = 86400.0  # what ended longer ago is no news, whenever its row changes
+STALE_SECONDS = 3600.0
 PAUSES = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0)  # before each further attempt
 POLL_SECONDS = 1.0
 MAIL_SECONDS = 20.0
@@ -75,9 +76,10 @@ class Notifier:
         self.notifications.move(cursor)
         self._sequence = now
 
-    def stalled(self, job: Job, step: int, words: str) -> None:
-        """A worker says that its training makes no progress, or shows no sign of life."""
-        self._send(job, "stalled", f"{job.attempt}:{step}", words, self.notifications.all_choices())
+    def stalled(self, job: Job, at: float, words: str) -> None:
+        """A worker said at a time that its training makes no progress, or shows no sign of life."""
+        if abs(time.time() - at) < STALE_SECONDS:  # else it was read again, by a server that was started since
+            self._send(job, "stalled", f"{at:.3f}", words, self.notifications.all_choices())
 
     def _note(self, job: Job, choices: Mapping[str, Choices]) -> None:
         if job.deleted is not None or (job.finished or time.time()) < time.time() - RECENT_SECONDS:

@@ -64,7 +64,10 @@ def ended_early(run: RunSummary, folder: JobFolder) -> str:
     """What the page says about a training that ended before its last epoch because its user requested that; empty of others."""
     if run.progress is None or run.progress.fraction >= 1 or not folder.finish_file.exists():
         return ""
-    epochs = folder.request().spec.get("epochs")
+    try:
+        epochs = folder.request().spec.get("epochs")
+    except StorageError:
+        return ""
     return f"Ended early, at epoch {run.progress.epoch:.4g} of {epochs}, as its user requested. The best snapshot is kept."
 
 

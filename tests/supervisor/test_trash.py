@@ -60,6 +60,8 @@ def test_a_directory_with_trash_is_reindexed(world: World) -> None:
     actions.delete(world.service, world.get(gone))
     world.until(lambda: not world.get(gone).requested_action)
     deleted = world.get(gone).deleted
+    state = world.service.folder(kept.id).state_file
+    state.write_text(json.dumps({**json.loads(state.read_text()), "deleted": "<b>"}))  # by hand
     reindex(world.service.jobs_dir, world.service.store)
     assert [job.id for job in world.jobs()] == [kept.id]
     assert [(job.id, job.deleted) for job in world.service.store.trash()] == [(gone.id, deleted)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,4 +100,6 @@ def foreign_problems(jobs_dir: JobsDir) -> list[tuple[Path, str]]:
 
 def _state(folder: JobFolder) -> dict[str, Any]:
     state = folder.state()
+    if not isinstance(deleted := state.get("deleted"), int | float) or not math.isfinite(deleted):
+        state.pop("deleted", None)
     return {name: state[name] for name in STATE_COLUMNS if name in state}
