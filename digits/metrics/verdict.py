@@ -23,6 +23,7 @@ FEWEST = 20  # pictures from which on a bootstrap is taken at its word
 DOUBTED = 0.1  # a smaller p of a bootstrap is checked by the swaps, which are exact but slow
 MOST_PICTURES = 10**9
 MOST_SEEDS = 1000
+MOST_TIMES = 20  # as many pictures that are asked for alone where more seeds would help as well
 SHARE_MARGIN = 0.01  # a difference that is surely smaller is none, of shares …
 MARGIN = 0.02  # … and of everything else as part of its value
 
@@ -62,7 +63,7 @@ class Line:
 class Pair:
     """Two lines by number: `difference` is the second's value less the first's, `interval` that of 95 %, `p` for all tests made
     together (Holm), `raw_p` for this alone. `outcome` is `better` (the second), `worse`, `same` or `unknown`; `enough` is the
-    number of pictures, or with `of_seeds` of seeds, that would do (0: nobody can say)."""
+    number of pictures that would do, with `seeds` times the seeds (0: nobody can say)."""
 
     first: int
     second: int
@@ -72,7 +73,7 @@ class Pair:
     p: float = 1.0
     outcome: str = "unknown"
     enough: int = 0
-    of_seeds: bool = False
+    seeds: float = 1.0
     width: Callable[[float, float], float] = field(default=lambda pictures, seeds: math.inf, repr=False, compare=False)
 
 
@@ -148,36 +149,40 @@ def _seed_variance(first: Line, second: Line) -> tuple[float, float]:
 def _concluded(pair: Pair, p: float, lines: Sequence[Line], pictures: int, lower: bool, share: bool) -> Pair:
     exact = lines[pair.first].runs[0].right is not None and len(lines[pair.first].runs) == len(lines[pair.second].runs) == 1
     margin = SHARE_MARGIN if share else MARGIN * abs(lines[pair.first].value)
-    outcome, enough, of_seeds = "unknown", 0, False
+    outcome, enough, seeds = "unknown", 0, 1.0
     if p < ALPHA and (exact or pictures >= FEWEST):
         outcome = "worse" if (pair.difference > 0) == lower else "better"
     elif pictures >= FEWEST and max(map(abs, pair.interval)) <= margin:
         outcome = "same"
     elif math.isfinite(pair.difference):
-        enough, of_seeds = _enough(pair, pictures, margin)
+        enough, seeds = _enough(pair, pictures, margin)
     values = pair.first, pair.second, pair.difference, pair.interval, pair.raw_p
-    return Pair(*values, p, outcome, enough, of_seeds, pair.width)
+    return Pair(*values, p, outcome, enough, seeds, pair.width)
 
 
-def _enough(pair: Pair, pictures: int, margin: float) -> tuple[int, bool]:
-    """How many pictures would tell the difference that was seen with a power of 80 %, or that there is none; where no number
-    of pictures would, because seeds differ more, how many times the seeds (see `Pair`)."""
+def _enough(pair: Pair, pictures: int, margin: float) -> tuple[int, float]:
+    """How many pictures, and how many times the seeds, would tell the difference that was seen with a power of 80 %, or that
+    there is none: more pictures alone where that is enough, else more seeds too; (0, 1) where nobody can say."""
     seen = abs(pair.difference)
 
     def tells(half: float) -> bool:
         return half <= margin - seen or POWER * half / significance.normal_quantile(significance.CONFIDENCE) < seen
 
     wanted = float(max(pictures, FEWEST))
-    while wanted < MOST_PICTURES:
+    seeds_count = pair.width(wanted, 2) < pair.width(wanted, 1)
+    most = min(MOST_TIMES * wanted if seeds_count else math.inf, MOST_PICTURES)
+    while wanted < most:
         wanted *= 1.03
         if tells(pair.width(wanted, 1)):
-            return max(_rounded(wanted), 5 * FEWEST if pictures < FEWEST else 0), False
+            return max(_rounded(wanted), 5 * FEWEST if pictures < FEWEST else 0), 1.0
     times = 1.0
     while times < MOST_SEEDS:
         times *= 1.1
         if tells(pair.width(pictures, times)):
-            return math.ceil(times), True
-    return 0, False
+            return pictures, times
+        if tells(pair.width(pictures * times, times)):
+            return _rounded(pictures * times), times
+    return 0, 1.0
 
 
 def _rounded(number: float) -> int:
@@ -220,10 +225,12 @@ def _names(lines: Sequence[Line], numbers: Sequence[int]) -> str:
 
 
 def _cannot(lines: Sequence[Line], pairs: Sequence[Pair], pictures: int, best: int, unknown: Sequence[int], alone: bool) -> str:
-    nearest = max(pairs, key=lambda pair: (pair.of_seeds, pair.enough == 0, pair.enough))
+    nearest = max(pairs, key=lambda pair: (pair.enough == 0, pair.seeds, pair.enough))
     whom = "" if alone and len(lines) == 2 else f" whether {lines[best].name} is better than {_names(lines, unknown)}"
-    few = f"{pictures:,} pictures are too few"
-    if nearest.of_seeds:
-        seeds = max(len(line.runs) for line in lines)
-        return f"cannot tell{whom}: {seeds} seeds are too few; about {nearest.enough * seeds:,} would do"
-    return f"cannot tell{whom}: {few}; about {nearest.enough:,} would do" if nearest.enough else f"cannot tell{whom}: {few}"
+    seeds = max(len(line.runs) for line in lines)
+    few, enough = f"{pictures:,} pictures", f"{nearest.enough:,}"
+    if nearest.seeds > 1 and nearest.enough == pictures:
+        few, enough = f"{seeds} seeds", f"{math.ceil(seeds * nearest.seeds):,}"
+    elif nearest.seeds > 1:
+        few, enough = f"{few} and {seeds} seeds", f"{enough} and {math.ceil(seeds * nearest.seeds):,}"
+    return f"cannot tell{whom}: {few} are too few" + (f"; about {enough} would do" if nearest.enough else "")

@@ -94,7 +94,8 @@ def test_seeds_that_differ_more_than_the_lines_decide_nothing() -> None:
     apart = [line("A", 100, 101, 102), line("B", 50, 51, 52)]
     assert said(apart, 1000) == "B is better than A."
     mixed = [line("A", 10, 100, 190), line("B", 5, 50, 140)]
-    assert said(mixed, 1000).startswith("cannot tell: 3 seeds are too few; about ")
+    text = said(mixed, 1000)
+    assert text.startswith("cannot tell: 1,000 pictures and 3 seeds are too few; about "), text
 
 
 def test_smaller_is_better_where_the_metric_says_so() -> None:

@@ -17,6 +17,7 @@ from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import DECIDING, PERCENT, facts, is_lower_better
 from digits.errors import BadRequest, DigitsError, StorageError
 from digits.service import Service
+from digits.service.evaluations.create import model_evaluations
 from digits.service.jobs import stored_form
 from digits.service.models.create import info_of
 from digits.service.models.history import current_of
@@ -72,7 +73,7 @@ def comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
         "lines": [{"name": name, "ids": [run.job.id for run in line]} for name, line in zip(names, lines, strict=True)],
         "settings": settings,
         "metrics": metrics,
-        "importance": importance(settings, metrics.get(decided["metric"], {}).get("values", {})),
+        "importance": importance(settings, metrics.get(decided["metric"] or jobs[0].best_name, {}).get("values", {})),
         "verdict": decided,
         "curves": {run.job.id: run.curves.as_json(run.job.started) for run in runs},
         "flips": flips,
@@ -104,8 +105,8 @@ def _pictures_of(service: Service, job: Job, curves: RunCurves) -> tuple[Path | 
     own = step_file(service.folder(job.id).path, best.step)
     if own.is_file():
         return own, TRAINING
-    for child in reversed(service.store.children(job.id)):
-        if child.kind != Kind.EVALUATION or child.status != Status.DONE:
+    for child in model_evaluations(service, job, limit=MOST):
+        if child.status != Status.DONE:
             continue
         folder = service.folder(child.id)
         with contextlib.suppress(StorageError, TypeError):
@@ -384,7 +385,7 @@ def _turned(pair: Pair) -> Pair:
 
     low, high = pair.interval
     outcome = {"better": "worse", "worse": "better"}.get(pair.outcome, pair.outcome)
-    numbers = pair.raw_p, pair.p, outcome, pair.enough, pair.of_seeds
+    numbers = pair.raw_p, pair.p, outcome, pair.enough, pair.seeds
     return Pair(pair.second, pair.first, -pair.difference, (-high, -low), *numbers)
 
 
@@ -397,7 +398,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "raw_p": finite(pair.raw_p),
         "outcome": pair.outcome,
         "enough": pair.enough,
-        "of_seeds": pair.of_seeds,
+        "times_seeds": round(pair.seeds, 2),
     }
 
 

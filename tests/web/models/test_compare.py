@@ -15,11 +15,13 @@ from flask.testing import FlaskClient
 from digits.cli import group
 from digits.config import Settings
 from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SnapshotEvent
-from digits.domain.jobs import Status
+from digits.domain.inference import EvaluationSpec
+from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
+from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
 from digits.storage.jobs.store import Job
-from digits.storage.validation_pictures import step_file, write_pictures
+from digits.storage.validation_pictures import FILE, step_file, write_pictures
 from digits.web.app import create_app
 from tests.service.finished_dataset import class_folder, finished_dataset
 
@@ -143,11 +145,32 @@ def test_runs_on_different_pictures_get_no_verdict(
 
 
 def test_a_run_whose_pictures_were_not_kept_is_named(client: FlaskClient, service: Service, dataset: Job) -> None:
-    ids = [train(client, service, dataset, range(9), model_name=name) for name in ("old", "new")]
+    ids = [train(client, service, dataset, range(9), model_name=name, train_epochs=n) for n, name in ((2, "old"), (3, "new"))]
     step_file(service.folder(ids[0]).path, 4).unlink()
     verdict = compared(client, *ids)["verdict"]
     assert verdict["missing"] == [ids[0]]
     assert "of old" in verdict["sentence"]
+    evaluation = evaluated(service, ids[0], range(9))
+    found = compared(client, *ids)
+    assert found["verdict"]["sentence"].startswith("cannot tell: 200 pictures are too few; about ")
+    assert [run["pictures"] for run in found["runs"]] == ["evaluation", "training"]
+    assert service.store.get(evaluation).status == Status.DONE
+
+
+def evaluated(service: Service, model: str, wrong: range, count: int = 200) -> str:
+    """An evaluation of a model's best snapshot on its validation split, as the worker leaves it."""
+    dataset = service.store.get(model).dataset_id
+    spec = EvaluationSpec(model, "snapshots/epoch_1.safetensors", 1.0, source="split", dataset_id=dataset, split="val_db")
+    values = {"task": "classification", "type_name": "Evaluation", "name": "e", "form": {}, "spec": spec.to_json()}
+    more = {"dataset_id": dataset, "summary": {"model_id": model}}
+    evaluation = create_job(service, kind=Kind.EVALUATION, resources=Resources("inference"), **values, **more).id
+    labels, rank = np.arange(count) % 3, np.isin(np.arange(count), list(wrong)).astype(np.int32)
+    columns = {"rank": rank, "predicted": labels, "label": labels}
+    about = {"dataset_hash": "h", "split": "val_db", "total": count, "stride": 1}
+    write_pictures(service.folder(evaluation).path / FILE, np.arange(count), columns, about)
+    service.store.transition(evaluation, Status.RUN)
+    service.store.transition(evaluation, Status.DONE)
+    return evaluation
 
 
 def test_a_repeat_differs_by_its_seed_alone_and_is_one_line(client: FlaskClient, service: Service, dataset: Job) -> None:

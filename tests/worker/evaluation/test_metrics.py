@@ -13,10 +13,12 @@ from digits.domain.datasets import TRAIN_DB, VAL_DB
 from digits.domain.inference import EvaluationSpec
 from digits.engines.base import LayerReport, Predictor
 from digits.errors import DataError
+from digits.metrics.resampling import once, resampled
 from digits.metrics.segmentation import Overlap
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import PredictionReader
 from digits.storage.records.reader import BOX_DTYPE
+from digits.storage.validation_pictures import FILE, read_pictures
 from digits.testing.runs import make_dataset
 from digits.worker.evaluation import run as evaluation
 from tests.worker.evaluation import evaluating
@@ -104,6 +106,8 @@ def test_metrics_are_those_of_a_validation_and_of_each_picture(tmp_path: Path, m
     worst = rows.rows([4])[0]
     assert np.array_equal(worst.output, features[5, 0] > 100)
     assert worst.values["pixel_accuracy"] == 1 - 5 / 64
+    kept = read_pictures(tmp_path / "jobs" / JOB_ID / FILE)  # for comparisons
+    assert resampled("mean_dice", kept.columns, once(5))[0] == pytest.approx(values["mean_dice"])
     assert result["baseline"] is None  # the data set that the model was trained on is not known
 
 

@@ -20,6 +20,7 @@ from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 from digits.storage.records.reader import RecordChunk, RecordWriter
+from digits.storage.validation_pictures import FILE, read_pictures
 from digits.worker.evaluation import run as evaluation
 from digits.worker.evaluation.sources import parse_line
 from digits.worker.runtime import WorkerContext
@@ -115,8 +116,14 @@ def make_dataset(jobs_dir: JobsDir, labels: tuple[str, ...], features: np.ndarra
 def test_a_split_is_predicted_from_its_records(jobs_dir):
     levels = np.array([10, 120, 250] * 300, np.uint8)
     make_dataset(jobs_dir, LABELS, np.tile(levels[:, None, None, None], (1, 1, 8, 8)), np.arange(900) % 3)
-    result, rows = run(context_for(jobs_dir, source="split", split="val_db", dataset_id=DATASET_ID))
+    context = context_for(jobs_dir, source="split", split="val_db", dataset_id=DATASET_ID)
+    result, rows = run(context)
     assert (result["count"], result["top1"], result["skipped"]) == (900, 1.0, 0)
+    kept = read_pictures(context.folder.path / FILE)  # for comparisons
+    assert kept.records.tolist() == list(range(900))
+    assert (kept.columns["rank"] == 0).all()
+    assert kept.columns["label"].tolist() == [0, 1, 2] * 300
+    assert (kept.about["snapshot"], kept.about["split"]) == ("snapshots/epoch_1.json", "val_db")
     row = rows.rows([899])[0]
     assert (row.record, row.path, row.label, row.top[0][0]) == (899, "/pictures/00000899.png", 2, 2)
 

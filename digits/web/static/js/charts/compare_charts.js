@@ -32,7 +32,7 @@ export function outputs(found, options) {
   for (const curves of Object.values(found.curves)) {
     for (const phase of phases) for (const name of Object.keys(curves[phase].values)) names.add(name);
   }
-  const first = found.verdict.metric;
+  const first = found.verdict.metric || found.runs[0].best?.name;
   const shown = [...names].filter((name) => !name.includes("/") && !name.startsWith("epoch_"));
   return shown.sort((a, b) => Number(b === first) - Number(a === first)).slice(0, MOST_CHARTS);
 }

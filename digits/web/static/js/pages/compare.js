@@ -123,13 +123,15 @@ function drawTables(found) {
       ? table([...heads(found, "Metric"), "Baseline"], metrics.map(row), Boolean)
       : el("p", { class: "muted" }, "Nothing was validated."),
   );
-  const settings = Object.entries(found.settings).map((
+  const firsts = found.lines.map((/** @type {any} */ line) => line.ids[0]);
+  const settings = Object.entries(found.settings).filter(([name]) => name !== "random_seed").map((
     [name, values],
-  ) => [name, ...runs.map((/** @type {any} */ run) => plain(values[run.id]))]);
+  ) => [name, ...firsts.map((/** @type {string} */ id) => plain(values[id]))]);
+  const lineHeads = found.lines.map((/** @type {any} */ line) => el("a", { href: jobUrl(line.ids[0]) }, line.name));
   find("[data-settings]", page).replaceChildren(
     settings.length
-      ? table(heads(found, "Setting"), settings.map(row), Boolean)
-      : el("p", { class: "muted" }, "All settings are the same."),
+      ? table(["Setting", ...lineHeads], settings.map(row), Boolean)
+      : el("p", { class: "muted" }, "All settings but the seed are the same."),
   );
   const rows = runs.map((/** @type {any} */ run) => [
     el("a", { href: jobUrl(run.id) }, run.name),
