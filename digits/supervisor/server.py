@@ -165,7 +165,7 @@ def run(
         store.check()
         supervisor = Supervisor(settings, jobs_dir, store, executor=executor_for(settings, jobs_dir, worker_command))
         server = Server(supervisor, control, services, on_ready)
-        with _Signals(control.wake, stop) as signals:
+        with _Signals(stop) as signals:
             supervisor.problem = lambda: lock.problem() or other_owner(store, supervisor.identity)
             supervisor.is_leaving = signals.is_set
             try:
@@ -364,17 +364,21 @@ def _going_on(jobs: int) -> str:
 
 
 class _Signals:
-    """SIGTERM, SIGINT and SIGHUP as a flag, while entered; in another thread than the main one only `stop` counts."""
+    """SIGTERM, SIGINT and SIGHUP as a flag, while entered; in another thread than the main one only `stop` counts.
 
-    def __init__(self, wake: threading.Event, stop: threading.Event | None) -> None:
+    The flag is no event: a signal comes anywhere in the main thread, also where that holds the lock of the event it waits for,
+    and an event that is set then waits for that lock for good. So the loop sees it a tick later.
+    """
+
+    def __init__(self, stop: threading.Event | None) -> None:
         self.interrupts = 0
         self.hung_up = False
-        self._wake = wake
-        self._stop = stop or threading.Event()
+        self._came = False
+        self._stop = stop
         self._old: dict[signal.Signals, Any] = {}
 
     def is_set(self) -> bool:
-        return self._stop.is_set()
+        return self._came or (self._stop is not None and self._stop.is_set())
 
     def report(self) -> None:
         if self.hung_up:
@@ -393,8 +397,7 @@ class _Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.interrupts += number == signal.SIGINT
         self.hung_up |= number == signal.SIGHUP
-        self._stop.set()
-        self._wake.set()
+        self._came = True
 
 
 @contextmanager
