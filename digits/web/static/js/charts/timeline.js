@@ -242,7 +242,8 @@ export class Timeline {
       context.fillStyle = token("line");
       context.fillRect(x, AXIS - 4, 1, height);
       context.fillStyle = token("ink-3");
-      context.fillText(timeText(moment), x + 3, AXIS / 2);
+      const text = timeText(moment);
+      if (x + 3 + context.measureText(text).width <= width) context.fillText(text, x + 3, AXIS / 2);
     }
   }
 
