@@ -79,6 +79,10 @@ class Connection(socket.socket):
         except OSError:
             return b""
 
+    def send_now(self, data: bytes) -> None:
+        """Without waiting for the peer to read. Raises OSError."""
+        super().send(data)
+
     def receive_head(self) -> Head:
         """Take what has come of the next request, without waiting."""
         while True:
@@ -201,6 +205,12 @@ class Strangers:
             self._waiting.pop(connection, None)
         while connection in self._ending:
             time.sleep(0.001)
+
+    def cut_all(self) -> None:
+        """Wait for none of them any longer: the server stops."""
+        with self._lock:
+            for connection in self._waiting:
+                connection.cut()
 
     def note_cut(self, address: str) -> None:
         """Count a connection that was cut, for `report`."""

@@ -20,7 +20,8 @@ from digits.service.sessions import network
 from digits.web.connections import LONGEST_HEAD, Connection, Head, Strangers, first_to_go
 from digits.web.http.proxies import is_trusted
 
-LINGER_SECONDS = 2.0  # for the peer to read the last answer, and for a head that is on its way when the server stops
+LINGER_SECONDS = 2.0  # for the peer to read the last answer
+STOP_SECONDS = 1.0  # when the server stops: for heads, bodies and readers that are on their way
 DRAIN_SECONDS = 0.01  # for a body that was not read and has come anyhow
 FEWEST_STRANGERS = 6  # a browser loads a page by so many connections
 
@@ -92,7 +93,9 @@ class Worker(ThreadWorker):
         """Once a second or more often: give up heads that do not come, and those who do not close."""
         now = time.monotonic()
         if not self.alive:
-            self._stops_at = self._stops_at or now + LINGER_SECONDS
+            self._stops_at = self._stops_at or now + STOP_SECONDS
+            if now >= self._stops_at:
+                self.strangers.cut_all()
             for conn in (*self.pending_conns, *self.lingering):
                 conn.timeout = min(conn.timeout, self._stops_at)
         while self.pending_conns and self.pending_conns[0].timeout <= now:
@@ -125,11 +128,12 @@ class Worker(ThreadWorker):
                 head = (
                     f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
                 )
-                conn.sock.send(f"{head}{text}".encode())
+                conn.sock.send_now(f"{head}{text}".encode())
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._close(conn)
-            return
+            return self._close(conn)
+        if self._stops_at is not None and time.monotonic() >= self._stops_at:
+            return self._close(conn)
         conn.timeout = time.monotonic() + LINGER_SECONDS
         self.lingering.append(conn)
         self._watch(conn, self._on_lingering_socket_readable)

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from digits.service import accounts
+from digits.web.connections import Connection, Strangers, first_to_go
 from tests.conftest import RunningServer, start_server
 
 PASSWORD = "correct horse"
@@ -223,6 +224,18 @@ def test_behind_a_trusted_proxy_the_senders_are_counted_and_not_the_proxy(site: 
     assert [is_open(sock) for sock in senders] == [True] * 4
     begin("203.0.113.1")
     assert [is_open(sock) for sock in senders] == [False, True, True, True], "the oldest of the sender with too many"
+
+
+def test_the_last_word_is_not_waited_for_and_the_crowd_goes_first() -> None:
+    with socket.socket() as listener, socket.socket() as peer:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        peer.connect(listener.getsockname())
+        taken, _ = listener.accept()
+        with Connection(taken, "a", 3600, Strangers(2, 2), trusted=False) as connection, pytest.raises(BlockingIOError):
+            [connection.send_now(bytes(1 << 20)) for _ in range(1000)]
+    assert first_to_go([(1, "a"), (2, "b"), (3, "c"), (4, "b")]) == 2
+    assert first_to_go([(1, "a"), (2, "b")]) == 1
 
 
 def test_the_server_ends_while_they_are_open(site: Site) -> None:
