@@ -83,11 +83,12 @@ class Site:
     pictures: Path
     dataset: str
     model: str
+    repeated: str
     evaluation: str
 
     def address(self, pattern: str) -> str:
         return self.server.url + pattern.format(
-            **{name: getattr(self, name) for name in ("pictures", "dataset", "model", "evaluation")}
+            **{name: getattr(self, name) for name in ("pictures", "dataset", "model", "repeated", "evaluation")}
         )
 
 
@@ -106,7 +107,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made = client.json("/models/images/classification.json", model_name="Small", dataset=dataset, **learning)
         model = client.done(made["id"])
         evaluation = client.done(client.json(f"/models/{model}/evaluate.json", split="val_db")["id"])
-        yield Site(server, pictures, dataset, model, evaluation)
+        repeated = client.done(client.json(f"/models/{model}/repeat.json", seeds=1)["ids"][0])
+        yield Site(server, pictures, dataset, model, repeated, evaluation)
 
 
 PAGES = (
@@ -122,6 +124,7 @@ PAGES = (
     "/datasets/generic/new/image-object-detection",
     f"{MODELS}/new?dataset={{dataset}}",
     "/models/{model}",
+    "/compare?ids={model},{repeated}",
     f"{MODELS}/large_graph?job_id={{model}}",
     f"{MODELS}/timeline_tracing?job_id={{model}}",
     f"{MODELS}/classify_one?job_id={{model}}&image_path={{pictures}}/red-to-right/0.png&show_visualizations=y",

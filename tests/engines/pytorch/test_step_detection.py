@@ -17,6 +17,7 @@ from digits.engines.pytorch.build import build
 from digits.errors import JobStopped, NetworkError
 from digits.networks import catalog
 from digits.storage.records.reader import BOX_CROWD, BOX_DTYPE
+from digits.storage.validation_pictures import read_pictures
 from digits.testing.runs import make_dataset, metric_lines, squared_pictures, train, train_logged
 
 LABELS = ("red", "blue")
@@ -105,6 +106,10 @@ def test_two_processes_judge_all_pictures(squares: Path, tmp_path: Path) -> None
         values.append([e.values for e in events if isinstance(e, MetricEvent) and e.phase == "val"])
     for one, two in zip(*values, strict=True):
         assert one == pytest.approx(two, rel=1e-4, nan_ok=True)
+    kept = [read_pictures(next((tmp_path / n / "validation_pictures").iterdir())) for n in "12"]
+    assert kept[0].records.tolist() == kept[1].records.tolist()  # whichever process saw which
+    for name in ("objects", "classes"):
+        assert np.array_equal(kept[0].columns[name].values, kept[1].columns[name].values)
 
 
 def test_boxes_of_a_cropped_picture_are_those_of_the_whole(squares: Path, tmp_path: Path) -> None:
