@@ -104,7 +104,8 @@ def tagged(tag: str, *, whole: bool = True) -> Condition:
 
 def conditions_of(terms: Sequence[Term], vocabulary: Vocabulary) -> list[Condition]:
     """What a row must meet. Raises QueryError for names that nothing has and values that cannot be compared."""
-    return [not_(met) if term.negated else met for term in terms for met in [_condition(term, vocabulary)]]
+    found = [(term.negated, _condition(term, vocabulary)) for term in terms]
+    return [not_(func.coalesce(met, false())) if negated else met for negated, met in found]  # what has no value does not match
 
 
 def _condition(term: Term, vocabulary: Vocabulary) -> Condition:

@@ -113,6 +113,7 @@ def names(client: FlaskClient, query: str, **more: Any) -> list[str]:
         ("metric:map", "delta"),
         ("created:today duration<1h", "alpha beta gamma delta epsilon"),
         ("created<2020-01-01", ""),
+        ("-duration>1h -disk>1GB", "alpha beta gamma delta epsilon"),
         ("nothing_like_it", ""),
         ("<b>x</b>" and '"<b>x</b>"', ""),
     ],
