@@ -30,7 +30,7 @@ from digits.service.datasets.source import (
     max_left_out,
     roots,
 )
-from digits.service.files.confine import confine, readable_file, readable_folder
+from digits.service.files.confine import confine, confinement, readable_file, readable_folder
 from digits.service.forms import BoundForm, FormModel, extra_of, option, parse
 from digits.service.jobs import stored_form
 from digits.storage.folders import JobFolder
@@ -387,7 +387,8 @@ def _keep_uploads(service: Service, form: ClassificationDatasetForm, folder: Job
         source = getattr(form, name)
         if source and name in form.path_fields():
             target = folder.path / f"{name}.txt"
-            shutil.copyfile(confine(service, source), target)
+            with confinement(service).open(confine(service, source)) as content, open(target, "wb") as copy:
+                shutil.copyfileobj(content, copy)
             stored[name], paths[name] = UPLOADED + target.name, str(target)
     return stored, paths
 
