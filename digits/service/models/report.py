@@ -31,7 +31,7 @@ def of_model(service: Service, job: Job) -> dict[str, Any]:
             _curve(f"{phase}", curves[key], name, dashed=key == "val") for key, phase in _PHASES if name in curves[key]["values"]
         ]
         charts.append(line_chart(_title(name), lines))
-    best = [("Best", f"{_title(job.best_name)} {value_text(job.best_name, job.best_value)} at epoch {job.best_epoch:g}")]
+    best = [("Best", f"{facts(job.best_name).title} {value_text(job.best_name, job.best_value)} at epoch {job.best_epoch:g}")]
     about = [
         ("Status", job.status.word),
         ("Network", job.network),
@@ -42,7 +42,7 @@ def of_model(service: Service, job: Job) -> dict[str, Any]:
     ]
     baseline = page.history.baseline
     metrics = [
-        (_title(name), value_text(name, value), value_text(name, baseline.values.get(name)) if baseline else "–")
+        (facts(name).title, value_text(name, value), value_text(name, baseline.values.get(name)) if baseline else "–")
         for name, value in (page.history.metrics["val"][-1].values.items() if page.history.metrics["val"] else ())
     ]
     return {
@@ -89,7 +89,7 @@ def of_comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
         )
         for run in runs
     ]
-    told = [("Metric", _title(verdict["metric"])), ("Validation pictures compared", f"{verdict['samples']:,}")]
+    told = [("Metric", facts(verdict["metric"]).title), ("Validation pictures compared", f"{verdict['samples']:,}")]
     if verdict["p"] is not None and verdict["interval"]:
         low, high = (value_text(verdict["metric"], end) for end in verdict["interval"])
         told += [("Difference, 95 % interval", f"{low} to {high}"), ("p (Holm)", f"{verdict['p']:.3g}")]
@@ -132,17 +132,11 @@ def _samples(service: Service, job: Job, frames: Sequence[Mapping[str, Any]]) ->
     if not frames:
         return []
     known, last = sample_set(service, job), frame(service, job, int(frames[-1]["step"]))
-    labels = known["class_labels"]
-
-    def words(value: Any) -> str:
-        return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else "" if value is None else str(value)[:80]
-
     found = []
     for sample, made in list(zip(known["samples"], last["samples"], strict=True))[:SHOWN_SAMPLES]:
-        top = made.get("top") or []
-        said = ", ".join(f"{words(number)} {100 * score:.0f} %" for number, score in top[:2])
-        plain = isinstance(sample["truth"], int | float)
-        found.append(
-            {"input": sample["input"], "truth": words(sample["truth"]) if plain else "", "found": said, "key": sample["key"]}
-        )
+        top = [(name, score) for name, score in made.get("top") or () if score is not None]
+        said = ", ".join(f"{name} {score:.1f} %" for name, score in top[:2])
+        truth = sample["truth"] if isinstance(sample["truth"], str | int | float) else ""
+        plain = "" if str(truth).startswith("data:") else str(truth)  # a map is no text
+        found.append({"input": sample["input"], "truth": plain, "found": said, "key": sample["key"]})
     return found

@@ -19,6 +19,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
 from digits.service.jobs import create_job
+from digits.service.models import report
 from digits.storage.events import EventWriter
 from digits.storage.jobs.store import Job
 from digits.storage.validation_pictures import FILE, step_file, write_pictures
@@ -201,3 +202,14 @@ def test_the_report_of_a_model_stands_alone(client: FlaskClient, service: Servic
         assert text in report
     assert "<link" not in report
     assert "<script" not in report
+
+
+def test_samples_in_a_report_have_their_truth_and_percents(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
+    known = {
+        "samples": [{"input": "data:x", "truth": "ants", "key": "val:1"}, {"input": "", "truth": "data:map", "key": "val:2"}]
+    }
+    made = {"samples": [{"top": [["ants", 87.085], ["bees", None]]}, {}]}
+    monkeypatch.setattr(report, "sample_set", lambda *_: known)
+    monkeypatch.setattr(report, "frame", lambda *_: made)
+    found = report._samples(service, None, [{"step": 1}])  # type: ignore[arg-type]
+    assert [(one["truth"], one["found"]) for one in found] == [("ants", "ants 87.1 %"), ("", "")]
