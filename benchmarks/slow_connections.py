@@ -143,20 +143,19 @@ def attack(kind: str, target: Target, count: int, cut: multiprocessing.sharedcty
     asyncio.run(all_of_them())
 
 
-def watch(target: Target, count: int) -> list[http.client.HTTPConnection]:
-    """Open live pages."""
+def watch(target: Target, count: int) -> list[http.client.HTTPResponse]:
+    """Open live pages, and wait until all are."""
     connections = [http.client.HTTPConnection("127.0.0.1", target.port, timeout=15) for _ in range(count)]
     for connection in connections:
         connection.request("GET", "/events", headers=target.headers)
-    return connections
+    return [connection.getresponse() for connection in connections]
 
 
-def still_held(connections: list[http.client.HTTPConnection]) -> int:
+def still_held(answers: list[http.client.HTTPResponse]) -> int:
     """How many live pages still get what the server sends them, at least every ten seconds."""
     held = 0
-    for connection in connections:
+    for answer in answers:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            answer = connection.getresponse()
             answer.read1(1 << 16)  # what came until now
             held += bool(answer.read1(1 << 16))
     return held
@@ -204,8 +203,8 @@ def besiege(target: Target, connections: int, seconds: float, watchers: int) -> 
         held = f"; {still_held(live)} of {watchers} live pages held" if live else ""
         process.terminate()
         process.join()
-        for connection in live:
-            connection.close()
+        for answer in live:
+            answer.close()
         print(f"{target.name:<15} {kind:<12} {connections} connections, cut {cut.value} times{held}", flush=True)
         time.sleep(SETTLE_SECONDS)
 
