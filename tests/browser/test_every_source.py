@@ -15,7 +15,7 @@ from tests.journeys.client import Client, server_with
 from tests.sources import PLUGINS, SOURCES
 
 FIRST_OF = {network: name for name, (*_, network) in reversed(SOURCES.items())}  # they are asked too
-ALIKE = ("itself", "databases-numbers", "databases-planes", "databases-alone")  # their source has a row without them
+ALIKE = ("lists", "itself", "databases-numbers", "databases-planes", "databases-alone")  # their source has a row without them
 
 pytestmark = pytest.mark.slow
 
