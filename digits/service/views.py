@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +15,19 @@ from digits.service import Service
 from digits.storage.files import read_json, write_json
 from digits.utils.values import shown
 
+logger = logging.getLogger(__name__)
+
 FILE, LOCK = "views.json", "views.lock"
 LONGEST_NAME, LONGEST_VIEW, MOST = 100, 20_000, 200  # characters, characters, views of a user
 
 
 def saved(service: Service, user: str) -> list[dict[str, str]]:
     """The views of a user, sorted: `kind`, `name`, `view` (the part of the address behind `?`)."""
-    return sorted(_read(service).get(user, []), key=lambda view: (view["kind"], view["name"].lower()))
+    try:
+        views = _read(service)
+    except StorageError:
+        return []  # the next view that is saved puts the damaged file aside
+    return sorted(views.get(user, []), key=lambda view: (view["kind"], view["name"].lower()))
 
 
 def save(service: Service, user: str, kind: str, name: str, view: str) -> None:
@@ -50,14 +58,14 @@ def delete(service: Service, user: str, kind: str, name: str) -> None:
 
 
 def _read(service: Service) -> dict[str, list[dict[str, str]]]:
+    """The views of all users. StorageError where the file is damaged."""
     path = service.jobs_dir.hidden / FILE
     if not path.exists():
         return {}
-    try:
-        value: Any = read_json(path)
-    except StorageError:
-        return {}  # damaged: the next view that is saved begins anew
-    return value if isinstance(value, dict) else {}
+    value: Any = read_json(path)
+    if not isinstance(value, dict):
+        raise StorageError(f"{path} holds no saved views.")
+    return value
 
 
 @contextmanager
@@ -65,6 +73,13 @@ def _changed(service: Service) -> Iterator[dict[str, list[dict[str, str]]]]:
     """All views, written when the block ends well; one process at a time."""
     with open(service.jobs_dir.hidden / LOCK, "ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        views = _read(service)
+        path = service.jobs_dir.hidden / FILE
+        try:
+            views = _read(service)
+        except StorageError as error:
+            aside = path.with_suffix(".damaged.json")
+            os.replace(path, aside)
+            logger.warning("%s It lies in %s now; saved views begin anew.", error, aside.name)
+            views = {}
         yield views
-        write_json(service.jobs_dir.hidden / FILE, views)
+        write_json(path, views)

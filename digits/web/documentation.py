@@ -159,8 +159,10 @@ def render(text: str, name: str = "") -> tuple[str, list[Section]]:
             words.append(_plain(token))
         elif token.type == "table_open":
             token.attrSet("class", "table-list")
+            token.attrSet("tabindex", "0")  # what may be wider than the page is scrolled by keyboard
     end()
-    return markdown.renderer.render(tokens, markdown.options, {}), sections
+    html = markdown.renderer.render(tokens, markdown.options, {})
+    return html.replace("<pre>", '<pre tabindex="0">'), sections
 
 
 @functools.cache
