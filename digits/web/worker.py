@@ -25,8 +25,6 @@ STOP_SECONDS = 1.0  # when the server stops: for heads, bodies and readers that 
 DRAIN_SECONDS = 0.01  # for a body that was not read and has come anyhow
 FEWEST_STRANGERS = 6  # a browser loads a page by so many connections
 
-ANSWER = "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
-
 
 class Worker(ThreadWorker):
     """Takes its limits from the settings of the application `WebServer`."""
