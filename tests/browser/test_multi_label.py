@@ -87,7 +87,7 @@ def test_scripts_are_told_what_is_wrong_with_thresholds(client: Client, datasets
 def test_from_labels_to_the_script_of_the_archive(page: Page, client: Client, datasets: dict[str, str], tmp_path: Path) -> None:
     model = train(page, client, datasets["table"])
     shows_metrics(page, client, model)
-    known = {"job_id": model, "snapshot_epoch": ""}
+    known = {"job_id": model, "snapshot_epoch": "best"}  # as the page begins with
     answer = client.json(f"/models/{model}/answer.json", record="val:0", **known)["samples"][0]
     page.locator("[data-record='val:0']").click()
     shows_scores(page.locator("[data-result-board] .sample-card"), answer)
