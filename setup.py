@@ -33,7 +33,11 @@ class BuildWithHook(build_py):
 
     def _copies(self) -> dict[Path, Path]:
         built = Path(self.build_lib)
-        pages = {path: built / "digits" / "documentation" / path.relative_to(DOCS) for path in DOCS.rglob("*") if path.is_file()}
+        pages = {
+            path: built / "digits" / "documentation" / path.relative_to(DOCS)
+            for path in DOCS.rglob("*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
         return {Path(HOOK): built / HOOK, **pages}
 
 

@@ -61,7 +61,8 @@ PICTURES = {
 ROSE = "colours/red rose/0.png"
 # A new evaluation's own; the page now says which metric decides; there is no top 5 of five classes or fewer, as all are here.
 CHANGES = ("seconds", "deciding", "top5", "accuracy_top5")
-OF_A_SERVER = {"seq", "pid", "pid_start", "disk_bytes", "best_better"}  # columns that no folder holds, or that there were none of
+# columns that no folder holds, or that there were none of then
+OF_A_SERVER = {"seq", "pid", "pid_start", "disk_bytes", "best_better", "sweep", "fold"}
 BEST = {"best_name", "best_value", "best_epoch"}
 
 pytestmark = pytest.mark.slow

@@ -76,7 +76,7 @@ def test_from_a_folder_to_an_archive(home: Path) -> None:
 
 
 def test_errors_name_the_option(home: Path) -> None:
-    assert "--folder-train" in digits(home, "dataset", "create", "nowhere", "--name", "x", code=1)
+    assert "nowhere does not exist" in digits(home, "dataset", "create", "nowhere", "--name", "x", code=1)
     assert "There is no dataset 'nothing'" in digits(home, "model", "train", "nothing", code=1)
     error = digits(home, "dataset", "create", "digits/pictures", "--name", "x", "--val", "80", "--test", "30", code=1)
-    assert "--folder-pct-val" in error or "--val" in error
+    assert "error: --val: " in error or "error: --test: " in error

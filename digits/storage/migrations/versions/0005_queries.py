@@ -23,9 +23,16 @@ def upgrade() -> None:
         known = {column["name"] for column in tables.get_columns(table.name)}
         for name in names:
             if name not in known:
-                op.add_column(table.name, table.columns[name].copy())
+                op.add_column(table.name, _alike(table.columns[name]))
         there = {index["name"] for index in sa.inspect(bind).get_indexes(table.name)}
         for index in table.indexes:
             if index.name not in there:
                 index.create(bind)
     SettingRow.__table__.create(bind, checkfirst=True)  # type: ignore[attr-defined]
+
+
+def _alike(column: Any) -> sa.Column[Any]:
+    default = column.server_default
+    return sa.Column(
+        column.name, column.type, nullable=column.nullable, server_default=default.arg if default is not None else None
+    )
