@@ -4,6 +4,7 @@ and real servers on a free port."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -27,6 +29,9 @@ from digits.service import Service
 from digits.utils.processes import session_members
 from digits.web.app import create_app
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
 # The same examples in every run: a test that fails, fails for everybody.
 settings.register_profile("digits", derandomize=True, deadline=None)
 settings.load_profile("digits")
@@ -39,6 +44,18 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 USER = "digits-testsuite"
 START_SECONDS = 60
 STOP_SECONDS = 60  # a worker that does not hear is ended after 25
+
+
+CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class CompiledTemplates(BytecodeCache):
@@ -95,6 +112,26 @@ def client(service: Service) -> FlaskClient:
     client = app.test_client()
     assert client.post("/login", data={"username": USER}).status_code == 302
     return client
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """One for all tests of a process: there cannot be two."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """The system's browser."""
+    path = os.environ.get("DIGITS_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium is installed (apt-get install chromium)")
+    browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM)
+    yield browser
+    browser.close()
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,8 @@ def send(token: str) -> Any:
     taken once, and one that does not fit is a 409 whose `error.offset` says where to go on.
     """
     service, user, path = get_service(), require_user(), arguments.given("path") or ""
+    offset, size = arguments.whole("offset", 0), arguments.whole("size", 0)
     if request.method == "PUT" and arguments.given("offset") is not None:
-        offset, size = arguments.whole("offset", 0), arguments.whole("size", 0)
         there = uploads.add_piece(service, token, path, request.stream, offset, size, user)
         return jsonify(files=int(there == size), offset=there)
     if request.method == "PUT":

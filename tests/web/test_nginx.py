@@ -24,7 +24,6 @@ from playwright.sync_api import Browser, Route, expect
 
 from digits.service import accounts, sessions
 from digits.service.audit import audit_file
-from tests.browser.conftest import chromium, playwright  # noqa: F401 (fixtures)
 from tests.builders import make_job
 from tests.conftest import RunningServer, free_port, start_server
 
@@ -215,7 +214,7 @@ def test_below_a_path(tmp_path: Path) -> None:
 
 def test_a_browser_sends_in_pieces_what_the_proxy_does_not_let_through(
     site: Site,
-    chromium: Browser,  # noqa: F811
+    chromium: Browser,
     tmp_path: Path,
 ) -> None:
     content = os.urandom(1_700_000)

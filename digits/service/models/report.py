@@ -31,12 +31,11 @@ def of_model(service: Service, job: Job) -> dict[str, Any]:
             _curve(f"{phase}", curves[key], name, dashed=key == "val") for key, phase in _PHASES if name in curves[key]["values"]
         ]
         charts.append(line_chart(_title(name), lines))
-    best = [("Best", f"{facts(job.best_name).title} {value_text(job.best_name, job.best_value)} at epoch {job.best_epoch:g}")]
     about = [
         ("Status", job.status.word),
         ("Network", job.network),
         ("Data set", page.dataset.name if page.dataset else job.dataset_id),
-        *(best if job.best_value is not None and job.best_epoch is not None else []),
+        *_best(job),
         ("Duration", f"{job.elapsed:,.0f} s"),
         ("Owner", job.owner or "–"),
     ]
@@ -58,6 +57,13 @@ def of_model(service: Service, job: Job) -> dict[str, Any]:
         "samples": _samples(service, job, page.data["frames"]),
         "notes": [warning.message for warning in page.history.warnings],
     }
+
+
+def _best(job: Job) -> list[tuple[str, str]]:
+    """The row of the best value, where there is one."""
+    if job.best_value is None or job.best_epoch is None:
+        return []
+    return [("Best", f"{facts(job.best_name).title} {value_text(job.best_name, job.best_value)} at epoch {job.best_epoch:g}")]
 
 
 _PHASES = (("train", "training"), ("val", "validation"))

@@ -164,7 +164,10 @@ export class JobTable {
   draw() {
     const columns = this.visible();
     this.cuts = cuts(this.rows.map((row) => row.name));
+    const before = all("button, input", this.head), focused = before.findIndex((element) => element === document.activeElement);
     this.head.replaceChildren(el("tr", {}, this.allBox(), ...columns.map((column) => this.drawHead(column))));
+    const after = all("button, input", this.head);
+    if (focused >= 0 && after.length === before.length) after[focused].focus(); // who sorts by keyboard goes on there
     const body = document.createDocumentFragment();
     /** @type {string | null} */
     let group = null;
