@@ -25,7 +25,7 @@ PLACES = ("documentation", "../docs")  # from the package's folder
 FIRST = "getting-started"
 GROUPS = {  # what belongs together in the list of pages; others stand below "More"
     "Use": (FIRST, "datasets", "networks", "metrics", "inference", "export", "comparing", "jobs"),
-    "Run": ("deploy", "configuration", "security", "performance"),
+    "Run": ("deploy", "configuration", "notifications", "security", "performance"),
     "Extend": ("plugins", "cli", "rest", "client", "records", "events"),
 }
 EXAMPLES, MORE = "Examples", "More"
