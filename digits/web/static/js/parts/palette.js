@@ -96,6 +96,8 @@ export function openPalette() {
   dialog.classList.add("palette");
   /** @type {Entry[]} */
   let known = ofThisPage(), entries = known, current = 0;
+  /** @type {Entry[]} */
+  let more = []; // what the server found for the words of now
   let timer = 0, searching = new AbortController();
   request("/places.json").then(({ places }) => {
     known = [
@@ -105,12 +107,12 @@ export function openPalette() {
     show();
   }, () => {}); // the rest is there all the same
 
-  /** @param {Entry[]} [more] what the server found */
-  function show(more = []) {
+  /** What fits the words; the choice stays where it is. */
+  function show() {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     const own = known.filter((entry) => fits(entry, words));
     entries = [...(words.length ? own.slice(0, MOST) : own), ...more];
-    mark(0);
+    mark(current);
   }
 
   /** @param {number} at */
@@ -148,14 +150,19 @@ export function openPalette() {
     const text = input.value.trim();
     if (text.length < 2) return;
     try {
-      const more = await found(text, signal);
-      if (!signal.aborted) show(more);
+      const now = await found(text, signal);
+      if (signal.aborted) return;
+      more = now;
+      show();
     } catch (error) {
       if (!signal.aborted) toast(`The search failed: ${error instanceof Error ? error.message : error}`, "error");
     }
   }
 
   input.addEventListener("input", () => {
+    searching.abort(); // what it would find is for other words
+    more = [];
+    current = 0;
     show();
     clearTimeout(timer);
     timer = setTimeout(search, WAIT_MS);
