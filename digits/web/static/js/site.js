@@ -73,10 +73,12 @@ function keys() {
   const palette = async () => (await import("./parts/palette.js")).openPalette();
   perhaps("[data-palette]")?.addEventListener("click", palette);
   document.addEventListener("keydown", async (event) => {
+    const isOpen = document.querySelector("dialog[open]") !== null; // now, not when the code of another one is there
     if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
       event.preventDefault();
-      await palette();
-    } else if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.defaultPrevented && !isTyping(event.target)) {
+      if (!isOpen) await palette();
+    } else if (isOpen) return;
+    else if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.defaultPrevented && !isTyping(event.target)) {
       const search = all("main input[type=search]").find((field) => field.offsetParent);
       if (event.key === "/" && search) {
         event.preventDefault();
