@@ -97,8 +97,8 @@ def page(name: str) -> Any:
         return send_from_directory(root, name, mimetype="text/plain" if target.suffix in AS_TEXT else None)
     if not target.is_file():
         abort(404)
-    current = name.removesuffix(".md")
-    html, own = render(target.read_text())
+    current = target.relative_to(root).as_posix().removesuffix(".md")
+    html, own = _rendered(current)
     return render_template(
         "documentation.html", groups=groups(), current=current, words="", html=Markup(html), sections=own, title=own[0].title
     )
@@ -166,10 +166,16 @@ def render(text: str, name: str = "") -> tuple[str, list[Section]]:
 
 
 @functools.cache
+def _rendered(name: str) -> tuple[str, list[Section]]:
+    """`render` of a page that there is, once in a process: pages and the search show the same."""
+    return render((folder() / f"{name}.md").read_text(), name)
+
+
+@functools.cache
 def _sections() -> list[Section]:
     root = folder()
     names = sorted(path.relative_to(root).as_posix().removesuffix(".md") for path in root.rglob("*.md"))
-    return [section for name in names for section in render((root / f"{name}.md").read_text(), name)[1]]
+    return [section for name in names for section in _rendered(name)[1]]
 
 
 def _found(words: list[str]) -> list[Section]:
