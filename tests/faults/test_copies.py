@@ -28,7 +28,11 @@ __all__ = ["servers"]
 
 
 def copy_of(world: World, target: Path) -> Path:
-    subprocess.run(["cp", "-a", world.settings.jobs_dir, str(target)], check=True)
+    """A copy made by `cp -a`, which goes on past a file that is put in place of another one while it copies."""
+    copied = subprocess.run(["cp", "-a", world.settings.jobs_dir, str(target)], capture_output=True, text=True)
+    lines = copied.stderr.splitlines()
+    assert copied.returncode == bool(lines)
+    assert all("cannot stat" in line and ".tmp'" in line for line in lines), copied.stderr
     return target
 
 
