@@ -72,7 +72,7 @@ $(DEMO_STAMP): $(BIN)/python $(SOURCES)
 	@touch $@
 
 $(TEST_STAMP): $(BIN)/python $(SOURCES)
-	$(ISOLATED) $(PIP) install -c constraints.txt -e ".[dev,tensorboard,tensorflow]"
+	$(ISOLATED) $(PIP) install -c constraints.txt -e ".[dev,openvino,tensorboard,tensorflow]"
 	$(INSTALL_PLUGINS)
 	$(NO_ISOLATION)
 	@touch $@
