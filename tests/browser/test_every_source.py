@@ -57,6 +57,7 @@ def test_from_the_form_to_a_trained_model(name: str, page: Page, client: Client)
     expect(page.locator("[data-job-status]")).to_have_text("Done")
     never_called_generic(page)
     if FIRST_OF[network] == name:
+        page.get_by_role("link", name="Test", exact=True).click()
         page.locator("#try-tab-one").click()
         page.locator("[data-record]").first.click()
         expect(page.locator("[data-result-time]")).to_contain_text("answered after", timeout=LONG)

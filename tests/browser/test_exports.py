@@ -49,7 +49,7 @@ def test_the_graph_is_drawn_and_no_request_leaves_the_server(
         requested.append(request.url)
 
     context.on("request", note)
-    page.goto(f"{live_server.url}/models/{model.id}")
+    page.goto(f"{live_server.url}/models/{model.id}#settings")
     page.get_by_text("Network text").click()
     page.get_by_role("button", name="Graph and layers").click()
     graph = page.frame_locator("iframe[title='Graph of the network']")
@@ -64,7 +64,7 @@ def test_the_graph_is_drawn_and_no_request_leaves_the_server(
 
 def test_a_model_is_exported_from_its_page(page: Page, context: BrowserContext, live_server: RunningServer, model: Job) -> None:
     name_yourself(context, live_server)
-    page.goto(f"{live_server.url}/models/{model.id}")
+    page.goto(f"{live_server.url}/models/{model.id}#exports")
     exports = page.get_by_role("region", name="Exports")
     expect(exports.get_by_label("Snapshot")).to_have_value("2")
     exports.get_by_label("Format").select_option("torch_export")

@@ -128,7 +128,7 @@ def shows_metrics(page: Page, client: Client, model: str) -> None:
     thresholds = [values[f"threshold/{name}"][-1] for name in NAMES]
     for name, threshold in zip(NAMES, thresholds, strict=True):
         expect(metrics.get_by_role("row", name=re.compile(f"^{name} "))).to_contain_text(f"{100 * threshold:.4g} %")
-    expect(page.get_by_label("Settings")).to_contain_text("chosen on the validation split")
+    expect(page.locator("#settings")).to_contain_text("chosen on the validation split")
     step = client.json(f"/models/{model}/samples.json")["frames"][-1]["step"]
     sample = client.json(f"/models/{model}/samples/{step}.json")["samples"][0]
     assert sorted(sample["thresholds"]) == pytest.approx(sorted(100 * threshold for threshold in thresholds))
@@ -150,7 +150,7 @@ def shows_scores(card: Locator, sample: dict[str, Any]) -> None:
 
 def evaluate(page: Page, client: Client, other: str) -> dict[str, Any]:
     """On the other data set; its JSON, with the samples as `samples`."""
-    page.get_by_role("tab", name="Evaluate").click()
+    page.get_by_role("link", name="Evaluate", exact=True).click()
     page.locator("#evaluate-other").select_option(f"{other}/val_db")
     page.get_by_role("button", name="Evaluate", exact=True).click()
     page.wait_for_url(re.compile("/evaluations/2"))
@@ -172,7 +172,7 @@ def evaluate(page: Page, client: Client, other: str) -> dict[str, Any]:
 
 def downloaded(page: Page, client: Client, model: str, epoch: float, folder: Path) -> Path:
     """The archive of the snapshot of an epoch, unpacked; thresholds and scores are those of its weights."""
-    page.goto(f"{client.server.url}/models/{model}")
+    page.goto(f"{client.server.url}/models/{model}#files")
     row = page.locator("[data-snapshots] tr", has=page.get_by_role("cell", name=re.compile(rf"^{epoch:g}\b")))
     with page.expect_download() as waiting:
         row.get_by_role("link", name="zip", exact=True).click()

@@ -152,7 +152,7 @@ def test_packages_of_the_originals_time(page: Page, server: RunningServer) -> No
     network: dict[str, str | float | bool] = {"method": "custom", "custom_network": NETWORK}
     training = {**network, "train_epochs": "1", "dataset": dataset, "model_name": "Waves"}
     made = page.context.request.post(f"{server.url}/models/images/generic.json", form=training).json()
-    page.goto(f"{server.url}/models/{made['id']}")
+    page.goto(f"{server.url}/models/{made['id']}#test")
     expect(page.locator("[data-job-status]")).to_have_text("Done", timeout=LONG)
     page.locator("#view_extension_id").select_option("signal-chart")
     expect(page.locator("[data-path-field] #legend_file")).to_be_visible()  # paths are completed in options too

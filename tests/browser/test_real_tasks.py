@@ -66,7 +66,7 @@ def visit(page: Page, context: BrowserContext, client: Client, models: dict[str,
 
     def go(name: str) -> Locator:
         name_yourself(context, client.server)
-        page.goto(f"{client.server.url}/models/{models[name]}")
+        page.goto(f"{client.server.url}/models/{models[name]}#samples")
         samples = page.locator("[data-validation-samples]")
         expect(samples).to_have_attribute("data-shown", re.compile("[1-9]"))  # the last step
         return samples
@@ -176,6 +176,7 @@ def test_numbers(page: Page, visit: Any) -> None:
 
 def results_of(page: Page, client: Client, folder: str) -> Page:
     """The results of the first picture of a folder, in a window of their own."""
+    page.get_by_role("link", name="Test", exact=True).click()
     page.locator("#testing [name=image_path]").fill(first(client, folder))
     with page.context.expect_page() as waiting:
         page.get_by_role("button", name="Test one").click()
@@ -190,4 +191,4 @@ def first(client: Client, folder: str) -> str:
 
 
 def job_of(page: Page) -> str:
-    return page.url.rpartition("/")[2]
+    return page.url.rpartition("/")[2].partition("#")[0]

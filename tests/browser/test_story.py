@@ -70,11 +70,13 @@ def test_from_a_folder_to_a_tested_model(page: Page, live_server: RunningServer,
     page.wait_for_timeout(500)
     shoot(page, "training")
 
+    page.get_by_role("tab", name="Evaluate/Test").click()
     seven = sorted((pictures / "7").iterdir())[-1]
     page.locator("input[type=file][name=image_file]").set_input_files(str(seven))
     expect(page.locator(".list-group .list-group-item").first).to_contain_text("7", timeout=LONG)
     shoot(page, "tested")
 
+    page.get_by_role("tab", name="Files").click()
     with page.expect_download() as waiting:
         page.get_by_role("link", name="zip", exact=True).first.click()
     archive = tmp_path / "model.zip"

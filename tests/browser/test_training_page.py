@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SampleEvent, SnapshotEvent
 from digits.domain.jobs import Status
@@ -89,7 +89,7 @@ def test_the_samples_grow_and_can_be_wound_back(
     page: Page, context: BrowserContext, web_server: RunningServer, training: Training
 ) -> None:
     name_yourself(context, web_server)
-    page.goto(training.url)
+    page.goto(f"{training.url}#samples")
     samples = page.locator("[data-validation-samples]")
     expect(samples).to_be_hidden()
     training.begin()
@@ -153,7 +153,7 @@ def test_the_forms_that_try_a_model_come_with_its_first_snapshot(
     page: Page, context: BrowserContext, web_server: RunningServer, training: Training
 ) -> None:
     name_yourself(context, web_server)
-    page.goto(training.url)
+    page.goto(f"{training.url}#test")
     expect(page.locator("#inference")).to_contain_text("as soon as the training has written its first snapshot")
     path = training.folder / "snapshots" / "epoch_1.safetensors"
     path.parent.mkdir(exist_ok=True)
@@ -186,3 +186,57 @@ def test_the_best_snapshot_is_what_is_downloaded_and_tried(
     training.writer.emit(SnapshotEvent(step=40, epoch=4, path="snapshots/epoch_4.pt", metrics={"loss": 0.1}, best=True))
     expect(select.locator("option")).to_have_count(4)
     expect(select).to_have_value("2")
+
+
+def shown_parts(page: Page) -> list[str]:
+    return list(page.evaluate("[...document.querySelectorAll('[data-panel]')].filter((e) => e.offsetParent).map((e) => e.id)"))
+
+
+def test_the_address_names_the_tab(page: Page, context: BrowserContext, web_server: RunningServer, training: Training) -> None:
+    name_yourself(context, web_server)
+    training.begin()
+    page.goto(f"{training.url}#exports")
+    expect(page.get_by_role("tab", name="Files")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#exports")).to_be_in_viewport()
+    assert shown_parts(page) == ["files"]
+    for step in (1, 2):  # while the charts are hidden
+        training.writer.emit(MetricEvent(step=step, epoch=step / 10, phase="train", values={"loss": 3.0}, kinds=KINDS))
+    expect(page.locator("[data-tiles]")).to_contain_text("3")
+    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    page.get_by_role("tab", name="Log").click()
+    assert page.url.endswith("#log")
+    page.get_by_role("tab", name="Overview").click()
+    expect(page.locator(".chart-loss .scatterlayer .trace")).to_have_count(1)
+    width = "(chart) => chart.querySelector('svg').clientWidth - chart.clientWidth"
+    assert page.locator(".chart-loss").evaluate(width) == 0
+    page.go_back()
+    expect(page.locator("[data-log-tail]")).to_be_visible()
+    page.reload()
+    assert shown_parts(page) == ["log"]
+    page.get_by_role("tab", name="Log").focus()
+    for key, tab in (
+        ("ArrowRight", "files"),
+        ("ArrowRight", "overview"),
+        ("End", "files"),
+        ("Home", "overview"),
+        ("ArrowLeft", "files"),
+    ):
+        page.keyboard.press(key)
+        expect(page.locator(f"#tab-{tab}")).to_be_focused()
+        assert (shown_parts(page), page.url.rpartition("#")[2]) == ([tab], tab)
+    path = "snapshots/epoch_1.safetensors"
+    training.writer.emit(SnapshotEvent(step=10, epoch=1, path=path, metrics={"loss": 1.0}, best=True))
+    page.get_by_role("link", name="Evaluate", exact=True).click()
+    expect(page.locator("#try-evaluate")).to_be_visible()
+    page.goto(f"{training.url}#%")
+    assert shown_parts(page) == ["overview"]
+
+
+def test_without_scripts_all_parts_are_shown(chromium: Browser, web_server: RunningServer, training: Training) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    name_yourself(context, web_server)
+    page = context.new_page()
+    page.goto(training.url)
+    for part in ("overview", "samples", "test", "settings", "log", "files"):
+        expect(page.locator(f"#{part}")).to_be_visible()
+    context.close()

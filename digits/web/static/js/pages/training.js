@@ -30,9 +30,13 @@ const validationSamples = samplesRoot && new ValidationSamples(samplesRoot, id, 
 const snapshots = new SnapshotList(part("[data-snapshots]"), state, page.dataset.download ?? "");
 let counted = Date.now() / 1000; // when state.elapsed was true
 
+let chartsDue = false;
+
+/** Charts in a hidden tab have no size: they are drawn when it is shown. */
 function drawCharts() {
   find("[data-no-curves]", page).hidden = state.curves.train.epoch.length + state.curves.val.epoch.length > 0;
-  charts.draw(state);
+  chartsDue = !find("[data-charts]", page).offsetParent;
+  if (!chartsDue) charts.draw(state);
 }
 
 // -- figures ----------------------------------------------------------------------------------------------------------
@@ -207,14 +211,24 @@ function drawLog() {
 }
 
 /**
- * Who had scrolled to the end stays there.
+ * Who had scrolled to the end stays there; what is hidden counts as at its end when it was last shown there.
  * @param {HTMLElement} box
  * @param {string} text
  */
 function showTail(box, text) {
-  const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 20;
+  if (box.clientHeight) box.dataset.atEnd = String(box.scrollTop + box.clientHeight >= box.scrollHeight - 20);
   box.textContent = text;
-  if (atEnd) box.scrollTop = box.scrollHeight;
+  toEnd(box);
+}
+
+/** @param {HTMLElement} box */
+function toEnd(box) {
+  if (box.dataset.atEnd !== "false") box.scrollTop = box.scrollHeight;
+}
+
+function onTab() {
+  if (chartsDue) drawCharts();
+  for (const box of [part("[data-log-tail]"), part("[data-output]")]) if (box) toEnd(box);
 }
 
 async function showOutput() {
@@ -326,6 +340,7 @@ smoothing.addEventListener("input", () => later("curves"));
 logScale.addEventListener("change", () => later("curves"));
 for (const text of all("[data-highlight]")) text.replaceChildren(highlight(text.textContent ?? ""));
 drawAlways(drawCharts);
+document.addEventListener("digits:tab", onTab);
 for (const draw of [drawTiles, drawMetrics, drawSnapshots, drawHardware, drawLog, drawTraces]) draw();
 part("[data-output]")?.parentElement?.addEventListener("toggle", showOutput);
 setInterval(() => isRunning(state) && !document.hidden && drawTiles(), 1000);

@@ -75,6 +75,7 @@ export class SnapshotList {
       link.href = `${this.download}.zip${newest.some(({ best }) => best) ? "?epoch=best" : ""}`;
       link.hidden = false;
     }
+    for (const link of all("[data-with-snapshot]")) link.hidden = false;
     for (const select of all("select[data-snapshot]", document, HTMLSelectElement)) {
       const best = newest.find((snapshot) => snapshot.best) ?? newest[0];
       const chosen = select.dataset.chosen ? select.value : snapshotChoice(best.epoch);
