@@ -10,6 +10,7 @@ from digits import tasks
 from digits.domain.damage import summary_of
 from digits.domain.jobs import Action, Kind
 from digits.domain.metrics import facts, value_text
+from digits.domain.remedies import ERROR_CODE, going_on_helps
 from digits.service import Service
 from digits.service.damage import damage_of
 from digits.storage.jobs.store import Job
@@ -109,6 +110,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "left_out": job.left_out,
         "damage": job.damage,
         "refs": references,
+        "resumable": going_on_helps(job.kind, str(job.status), job.summary.get(ERROR_CODE, "")),
         "stopping": job.requested_action == Action.ABORT,
         "pending": bool(job.requested_action),  # something was requested that the supervisor has not begun yet
         "deleted": job.deleted is not None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from digits.domain.jobs import Kind, Status
+from digits.domain.remedies import with_code
 from digits.errors import StorageError
 from digits.storage.files import DISK_WAS_FULL
 from digits.storage.folders import JobFolder
@@ -39,9 +40,9 @@ def outcome_of(job: Job, run: RunSummary, folder: JobFolder, stop: Stop, reason:
     if stop in (Stop.ABORT, Stop.DELETE) or job.requested_action == "abort":
         return Outcome(Status.ABORT, {"message": "Aborted by the user.", "error": ""})
     if said == Status.ERROR:
-        return Outcome(Status.ERROR, {"message": "", "error": run.error_text() or _text(run)})
+        return _failed(job, run.error_text() or _text(run), run.error.code if run.error else "")
     if stop == Stop.MEMORY:  # it would take as much again
-        return Outcome(Status.ERROR, {"message": "", "error": reason})
+        return _failed(job, reason)
     if stop == Stop.SERVER:
         return requeued(job, "The server was stopped; the job goes on when it runs again.", "the server was stopped")
     if stop == Stop.COPY:
@@ -103,10 +104,15 @@ def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]
     return {"task": folder.settle_task().task, "summary": summary}
 
 
+def _failed(job: Job, error: str, code: str = "") -> Outcome:
+    return Outcome(Status.ERROR, {"message": "", "error": error, "summary": with_code(job.summary, code)})
+
+
 def _died(job: Job, folder: JobFolder, reason: str, log: Callable[[str, int], str]) -> Outcome:
     failures = 1 if has_progressed(furthest(folder.events_file), job.attempt) else job.failures + 1
     if failures > MAX_FAILED_RESUMES:
-        return Outcome(Status.ERROR, {"failures": failures, "message": "", "error": _gave_up(log(job.id, TAIL_LINES), reason)})
+        failed = _failed(job, _gave_up(log(job.id, TAIL_LINES), reason))
+        return Outcome(Status.ERROR, {**failed.columns, "failures": failures})
     result = requeued(job, f"The worker ended: {reason}. The job starts again.", reason)
     return Outcome(result.status, {**result.columns, "failures": failures})
 
@@ -121,7 +127,7 @@ def _gave_up(tail: str, reason: str) -> str:
     log_tail = f" The last lines of its log:\n{tail}" if tail else ""
     return (
         f"The job was started again {MAX_FAILED_RESUMES} times in a row and got no further: {reason}."
-        f" Correct the cause, then press Resume.{log_tail}"
+        f" Correct the cause, then press Go on.{log_tail}"
     )
 
 

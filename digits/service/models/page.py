@@ -18,6 +18,7 @@ from digits.engines.network.python_layers import copy_name, layer_file
 from digits.errors import DigitsError, StorageError
 from digits.service import Service
 from digits.service.damage import damage_of
+from digits.service.models.changed_settings import Change, changed_settings
 from digits.service.models.charts import output_kinds, page_curves
 from digits.service.models.create import info_of
 from digits.service.models.form import BATCH_NORMS, ModelForm
@@ -48,6 +49,7 @@ class TrainingPage:
     layers: str = ""  # path of the Python layer file
     layers_text: str = ""
     dataset_damage: str = ""  # what is damaged of the data set, in words
+    changed: tuple[Change, ...] = ()  # settings that are not the form's proposal
 
 
 def training_page(service: Service, job: Job) -> TrainingPage:
@@ -62,7 +64,8 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     layers = layer_text(folder, spec)
     dataset = service.store.find(job.dataset_id)
     damaged = words(damage_of(service, dataset)) if dataset is not None else ""
-    return TrainingPage(spec, history, info, dataset, config, data, *layers, damaged)
+    changed = tuple(changed_settings(request.form))
+    return TrainingPage(spec, history, info, dataset, config, data, *layers, damaged, changed)
 
 
 def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetInfo | None, folder: JobFolder) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from flask import Blueprint, Response, current_app, g, jsonify, render_template,
 from flask.json.provider import DefaultJSONProvider
 
 from digits.domain.jobs import StatusHistory
+from digits.domain.remedies import ERROR_CODE, going_on_helps
 from digits.errors import Forbidden, NotFound, Unauthorized
 from digits.service import Service
 from digits.service import jobs as job_actions
@@ -127,6 +128,7 @@ def render_job(template: str, job: Job, **context: Any) -> str:
         parents=related,
         children=store.children(job.id),
         may_edit=may_edit(job),
+        resumable=going_on_helps(job.kind, str(job.status), job.summary.get(ERROR_CODE, "")),
         folder=get_service().folder(job.id).path,
         **context,
     )

@@ -22,9 +22,9 @@ function showRow(row) {
   find("[data-job-status]").replaceChildren(jobPill(row));
   showProgress(row);
   showText("[data-job-message]", row.message);
-  showText("[data-job-error]", row.error);
+  showError(row.error);
   toggle("[data-job-abort]", row.running);
-  toggle("[data-job-resume]", row.letter === "A" || row.letter === "E");
+  toggle("[data-job-resume]", row.resumable);
   showTags(row.tags);
   if (row.disk_bytes !== null) find("[data-disk]").textContent = fileSize(row.disk_bytes);
   if (row.letter !== letter) changed(row);
@@ -52,6 +52,18 @@ function showProgress(row) {
   find(".progress-bar", box).style.width = `${row.progress}%`;
   find("[data-progress-text]", box).textContent = `${row.progress} %`;
   find("[data-progress-eta]", box).textContent = row.eta === null ? "" : `${duration(row.eta)} left`;
+}
+
+/**
+ * What the page was made with stays, with the advice in it; another error has its text alone until the page knows more.
+ * @param {string} text
+ */
+function showError(text) {
+  const box = find("[data-job-error]");
+  box.hidden = !text;
+  if (box.dataset.jobError === text) return;
+  box.dataset.jobError = text;
+  box.replaceChildren(text);
 }
 
 /**

@@ -270,6 +270,7 @@ function outputSoon() {
 function notice(kind, text, advice) {
   const note = el("div", { class: `alert alert-${kind}`, role: "status" }, text, advice ? ` ${advice}` : "");
   part("[data-notices]")?.append(note);
+  return note;
 }
 
 // -- live -------------------------------------------------------------------------------------------------------------
@@ -316,7 +317,9 @@ function onEvent(event, offset) {
   if (changed === "reload") {
     reload().catch(() => location.reload());
     if (event.resumed_step < 0) return;
-    notice("info", `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`);
+    for (const old of all("[data-resumed]", page)) old.remove();
+    const text = `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`;
+    notice("info", text).dataset.resumed = "";
   } else if (changed === "warning") notice("warning", event.message, event.advice);
   else if (changed === "curves") later("curves", "metrics", "tiles", "log");
   else if (changed === "sample") validationSamples?.add(event);
@@ -336,6 +339,17 @@ function onJob(row) {
   offerSnapshots();
 }
 
+/** Why it failed, with what can be done, as the page would say it now. */
+async function bringReason() {
+  const box = perhaps("[data-job-error]");
+  if (!box) return;
+  const fresh = (await loadPage()).querySelector("[data-job-error]");
+  if (fresh instanceof HTMLElement && fresh.dataset.jobError) box.replaceWith(fresh);
+}
+
+document.addEventListener("digits:status", (event) => {
+  if (/** @type {CustomEvent} */ (event).detail.letter === "E") bringReason().catch(() => null);
+});
 smoothing.addEventListener("input", () => later("curves"));
 logScale.addEventListener("change", () => later("curves"));
 for (const text of all("[data-highlight]")) text.replaceChildren(highlight(text.textContent ?? ""));
