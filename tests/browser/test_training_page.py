@@ -224,8 +224,10 @@ def test_the_address_names_the_tab(page: Page, context: BrowserContext, web_serv
         page.keyboard.press(key)
         expect(page.locator(f"#tab-{tab}")).to_be_focused()
         assert (shown_parts(page), page.url.rpartition("#")[2]) == ([tab], tab)
-    path = "snapshots/epoch_1.safetensors"
-    training.writer.emit(SnapshotEvent(step=10, epoch=1, path=path, metrics={"loss": 1.0}, best=True))
+    path = training.folder / "snapshots" / "epoch_1.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"weights")
+    training.writer.emit(SnapshotEvent(step=10, epoch=1, path="snapshots/epoch_1.safetensors", best=True))
     page.get_by_role("link", name="Evaluate", exact=True).click()
     expect(page.locator("#try-evaluate")).to_be_visible()
     page.goto(f"{training.url}#%")
