@@ -73,6 +73,7 @@ class Extension:
     id: str
     title: str = ""
     category: str = ""
+    needs: str = ""  # of a data source: a line of what it is made from
     visible: bool = True
     cls: Any = None
     entry_point: str = ""  # module:Class
@@ -225,6 +226,7 @@ def _identify(row: Extension, cls: Any) -> Extension:
         id=str(plugin.get_id()),
         title=str(plugin.get_title()),
         category=category,
+        needs=str(plugin.get_needs()) if row.kind == "data" else "",
         visible=bool(plugin.get_default_visibility()),
         cls=cls,
         tests_models=row.kind == "data" and tests_models(cls),

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from digits.config import Settings
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.jobs.ownership import open_store
 from digits.storage.jobs.store import JobStore
+
+
+class ReadModel(NamedTuple):
+    """What was read in the folder of a model (see `service.models.read_models`); `stamp` says whether that is still so."""
+
+    stamp: tuple[int, ...]
+    framework: str
+    version: str
+    use_mean: str
+    layers: str
+    start: str
+    newest: str  # snapshot: the name of its file
 
 
 @dataclass(frozen=True)
@@ -17,6 +30,7 @@ class Service:
     settings: Settings
     jobs_dir: JobsDir
     store: JobStore
+    read_models: dict[str, ReadModel] = field(default_factory=dict, repr=False, compare=False)  # by id
 
     @classmethod
     def open(cls, settings: Settings, *, take_over: bool = False) -> Service:

@@ -15,12 +15,12 @@ from typing import Any
 from digits import tasks
 from digits.domain.jobs import Kind
 from digits.domain.metrics import METRICS, facts, value_text
-from digits.domain.query import ALIASES, FIELDS, STATUS_WORDS, MetricName, Vocabulary, quoted, sort_keys
+from digits.domain.query import ALIASES, FIELDS, PHASES, STATUS_WORDS, MetricName, Vocabulary, quoted, sort_keys
 from digits.domain.settings import NO_SETTINGS, Setting
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.form import ModelForm
-from digits.service.rows import rows
+from digits.service.rows import ROW_KEYS, rows
 from digits.storage.jobs.rows import sorts
 from digits.storage.jobs.store import Job, JobQuery, Output
 from digits.utils.values import shown
@@ -31,7 +31,10 @@ MOST_KEYS = 6  # by which a list is sorted
 MOST_COMPLETIONS = 50
 MOST_COLUMNS = 300  # that are offered at once; a search finds the others
 OUTPUT_ENDS = (" last", " min", " max")
+OF_OUTPUTS = tuple(f" ({phase}){end}" for phase in PHASES for end in OUTPUT_ENDS)
 SETTING = "setting."  # before the name of a setting in a row
+OWN_COLUMNS = {"best", "dataset", "disk", "classes", "entries"}  # of tables, beside the keys of rows
+SEEDS = ("seeds", "seeds_mean", "seeds_spread")
 PLAIN = ("id", "name", "status", "type", "task", "network", "dataset_name", "group", "tags", "username", "submitted", "elapsed",
          "best_name", "best_value", "best_epoch")  # fmt: skip
 COMPLETED = {  # columns whose values are completed, by name in queries
@@ -100,9 +103,10 @@ def page(service: Service, view: View) -> dict[str, Any]:
     if not metric and (view.fold or any(key == "best" for key, _ in sorts(view.query))):
         metric = service.store.main_metric(view.query)
         view = replace(view, query=replace(view.query, main=metric))
+    unknown = {"unknown_columns": left_out} if (left_out := unknown_columns(view.columns or ())) else {}
     if not view.by and not view.fold:
         found = service.store.query(view.query)
-        return {"rows": _rows(service, found.jobs, view), "total": found.total, "metric": metric}
+        return {"rows": _rows(service, found.jobs, view), "total": found.total, "metric": metric, **unknown}
     lines, counts = _arranged(service, view)
     end = view.query.offset + view.query.limit if view.query.limit else None
     shown_lines = lines[view.query.offset : end]
@@ -224,12 +228,19 @@ def _rank(outputs: Iterable[Output], metric: MetricName, said: str) -> dict[str,
 
 
 def table(service: Service, view: View) -> tuple[list[str], list[list[Any]]]:
-    """All lines of a view as columns and values, for files: what the view shows, with the id and name first."""
+    """All lines of a view as columns and values, for files: what the view shows, with the id and name first. Of folded seeds how
+    many there are, and the mean and spread of their metric. BadRequest for a column that there cannot be."""
+    if unknown := unknown_columns(view.columns or ()):
+        raise BadRequest(
+            f"There is no column {shown(unknown[0])}.",
+            advice="Columns are those of /jobs.json, outputs as `NAME (val) last`, settings as `setting.NAME`.",
+        )
     chosen = [column for column in view.columns or PLAIN if column not in ("sparkline",)]
     names = list(dict.fromkeys(["id", "name", *(_FILE_COLUMNS.get(column, column) for column in chosen)]))
     if "best" in chosen:
         at = names.index("best")
         names[at : at + 1] = [name for name in ("best_name", "best_value") if name not in names]
+    names += SEEDS if view.fold else ()
     made = page(service, replace(view, query=replace(view.query, offset=0, limit=0)))["rows"]
     return names, [[_cell(row, name) for name in names] for row in made]
 
@@ -238,6 +249,8 @@ _FILE_COLUMNS = {"dataset": "dataset_name", "disk": "disk_bytes"}
 
 
 def _cell(row: Mapping[str, Any], name: str) -> Any:
+    if name in SEEDS:
+        return _seeds_cell(row, name)
     rank = row.get("rank")
     if name in ("best_name", "best_value") and rank:
         return rank["name" if name == "best_name" else "value"]
@@ -245,6 +258,18 @@ def _cell(row: Mapping[str, Any], name: str) -> Any:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _seeds_cell(row: Mapping[str, Any], name: str) -> Any:
+    """Of a line that is one run alone: one seed, whose value is the mean, without a spread."""
+    seeds = row.get("seeds") or {"ids": [row["id"]], "mean": _cell(row, "best_value"), "spread": None}
+    return len(seeds["ids"]) if name == "seeds" else seeds[name.removeprefix("seeds_")]
+
+
+def unknown_columns(columns: Iterable[str]) -> list[str]:
+    """Keys that are no column of any job: neither of those that rows have, nor an output, nor a setting, there or not."""
+    known = ROW_KEYS | OWN_COLUMNS
+    return [key for key in columns if not (key in known or key.startswith(SETTING) or key.endswith(OF_OUTPUTS))]
 
 
 def csv_text(names: Sequence[str], lines: Iterable[Sequence[Any]]) -> Iterator[str]:

@@ -16,6 +16,13 @@ from digits.service.damage import damage_of
 from digits.storage.jobs.store import Job
 
 BEST = ("last", "min", "max")
+ROW_KEYS = frozenset({
+    "id", "name", "group", "status", "status_css", "submitted", "elapsed", "type", "type_name", "username", "progress", "backend",
+    "framework", "dataset_id", "extension", "sparkline", "letter", "running", "task", "task_title", "network", "dataset_name",
+    "best_name", "best_better", "best_value", "best_epoch", "rank", "sweep", "fold", "eta", "message", "error", "started",
+    "finished", "disk_bytes", "tags", "priority", "used_gpus", "summary", "left_out", "damage", "refs", "stopping", "pending",
+    "deleted", "seq",
+})  # fmt: skip
 
 
 def rows(service: Service, jobs: Sequence[Job], *, names: Collection[str] | None = None) -> list[dict[str, Any]]:

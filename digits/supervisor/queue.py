@@ -67,8 +67,12 @@ class Queue:
         """What runs, what waits and what there is to give: the answer to the control operation `queue`."""
         active = self.rows.store.active()
         waiting = [{"id": job.id, "name": job.name, "message": job.message} for job in active if job.status != Status.RUN]
+        return {"waiting": waiting, **self.resources()}
+
+    def resources(self) -> dict[str, Any]:
+        """What there is to give, and under `running` what each job was given: the answer to the control operation `gpus`."""
         running = [asdict(worker.allocation) for worker in self.executor.workers.values()]
-        return {"waiting": waiting, "running": running, **self.executor.describe()}
+        return {"running": running, **self.executor.describe()}
 
     def _claimed(self) -> list[Job]:
         """All jobs that have not run yet, in order of priority and age; new ones become waiting ones."""

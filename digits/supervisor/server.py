@@ -112,7 +112,7 @@ class Server:
         return {
             "ping": lambda _: {"ok": True},
             "queue": lambda _: self.supervisor.queue.describe(),
-            "gpus": lambda _: {"gpus": self.supervisor.executor.describe()["gpus"]},
+            "gpus": lambda _: self.supervisor.queue.resources(),
             "problems": lambda _: {"problems": self.supervisor.problems()},
             "predictor": self.predictors.request,
             "check-network": self.checks.request,

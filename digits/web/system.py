@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import shutil
-import threading
-import time
 from typing import Any
 
-import psutil
 from flask import Blueprint, current_app, jsonify, render_template, url_for
 
 import digits
 from digits.domain.jobs import Status
-from digits.errors import DigitsError
 from digits.frameworks import frameworks
-from digits.ipc.supervisor_client import call
 from digits.service import Service, rows, tokens
+from digits.service.machine import MachineLoad, holds
 from digits.service.plugins import host as plugins
-from digits.utils.cores import usable_cores
 from digits.web.http.request import current_user, describes, get_service, may_edit, route, wants_json
 
-ASK_SECONDS = 2.0
-KEEP_SECONDS = 1.5
 PACKAGES = (
     "numpy",
     "pyarrow",
@@ -48,48 +40,12 @@ def blueprint() -> Blueprint:
     return area
 
 
-class MachineLoad:
-    """The load of the machine, measured at most every second however many pages request it."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self._lock = threading.Lock()
-        self._at = float("-inf")
-        self._load: dict[str, Any] = {}
-        psutil.cpu_percent()  # the first call only marks the start of what the next one measures
-
-    def load(self) -> dict[str, Any]:
-        """`cpu_percent` of all `cpus`, `memory` and `disk` (`used`, `total` bytes), `gpus`, `gpus_available`, `supervisor`."""
-        with self._lock:
-            if time.monotonic() - self._at > KEEP_SECONDS:
-                self._load = self._measure()
-                self._at = time.monotonic()
-            return self._load
-
-    def _measure(self) -> dict[str, Any]:
-        memory = psutil.virtual_memory()
-        disk = shutil.disk_usage(self.service.jobs_dir.path)
-        gpus, problem = self._gpus()
-        return {
-            "cpu_percent": psutil.cpu_percent(),
-            "cpus": usable_cores(),
-            "memory": {"used": memory.total - memory.available, "total": memory.total},
-            "disk": {"used": disk.used, "total": disk.total},
-            "gpus": gpus,
-            "gpus_available": sum(not gpu.get("job") for gpu in gpus),
-            "supervisor": {"ok": not problem, "message": problem},
-        }
-
-    def _gpus(self) -> tuple[list[dict[str, Any]], str]:
-        try:
-            return call(self.service.jobs_dir, {"op": "gpus"}, ASK_SECONDS).get("gpus", []), ""
-        except DigitsError as error:
-            return [], str(error)
-
-
-@describes(json=True)
+@describes(
+    json=True,
+    answer="`cpu_percent` of `cpus`, `memory`, `disk`, `gpus`; `jobs`: what each that runs holds, in numbers and words.",
+)
 def machine() -> Any:
-    """The load of the machine and its GPUs."""
+    """The load of the machine and its GPUs, and which job holds what."""
     return jsonify(current_app.extensions["digits-machine"].load())
 
 
@@ -111,12 +67,15 @@ def queue() -> Any:
     """Jobs with work to come, in the order in which they may start, each with the reason why it waits."""
     service = get_service()
     jobs = service.store.active()
+    load = current_app.extensions["digits-machine"].load()
     if wants_json():
-        return jsonify(jobs=rows.rows(service, jobs), machine=current_app.extensions["digits-machine"].load())
+        return jsonify(jobs=rows.rows(service, jobs), machine=load)
+    used = {row["id"]: row["uses"] for row in load["jobs"]}
+    uses = {job.id: used.get(job.id) or holds(job.cpus, job.used_gpus) for job in jobs}
     running = [job for job in jobs if job.status == Status.RUN]
     waiting = [job for job in jobs if job.status != Status.RUN]
     editable = {job.id for job in jobs if may_edit(job)}
-    return render_template("queue.html", running=running, waiting=waiting, editable=editable)
+    return render_template("queue.html", running=running, waiting=waiting, editable=editable, uses=uses)
 
 
 def info() -> Any:

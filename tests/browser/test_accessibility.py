@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,10 @@ PAGES = (
     "/docs/getting-started.md",
     "/?tab=1",
     "/?tab=2",
-    "/?tab=3",
+    "/?tab=4",
+    "/models?columns=name,best,gone&selected={model}",
+    "/datasets",
+    "/evaluations",
     f"{DATASETS}/new",
     "/datasets/{dataset}",
     "/datasets/{dataset}/problems",
@@ -202,3 +205,31 @@ def test_dialogs_and_fields_with_errors(tab: Page, web_server: RunningServer) ->
     tab.locator("form [type=submit]:visible").first.click()
     expect(tab.locator(".is-invalid").first).to_be_visible()
     check(tab)
+
+
+def test_the_dialogs_of_lists_and_of_every_page(tab: Page, web_server: RunningServer) -> None:
+    name_yourself(tab.context, web_server)
+    make_job(web_server.service, name="one of a list", status=Status.DONE)
+    tab.goto(f"{web_server.url}/models")
+    row = tab.locator("tbody tr[data-id]").first
+    row.locator("input").check()
+
+    def looked_at(open_it: Callable[[], None]) -> None:
+        open_it()
+        expect(tab.locator("dialog[open]")).to_be_visible()
+        settle(tab)
+        assert violations(tab) == []
+        tab.keyboard.press("Escape")
+        expect(tab.locator("dialog[open]")).to_have_count(0)
+
+    for name in ("Tag…", "Group…", "Delete"):
+        looked_at(tab.get_by_role("button", name=name).first.click)
+    looked_at(lambda: tab.locator("main h1").click() or tab.keyboard.press("Control+k"))
+    looked_at(lambda: tab.keyboard.press("?"))
+    tab.get_by_role("button", name="Columns").click()
+    settle(tab)
+    assert violations(tab) == []
+    tab.goto(web_server.url)
+    tab.get_by_role("button", name="New Dataset").click()
+    settle(tab)
+    assert violations(tab) == []

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 from playwright.sync_api import BrowserContext, Page, expect
 
+from digits.domain.jobs import Kind
+from digits.storage.jobs.store import JobQuery
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
 from tests.ingest import objects
+from tests.service.finished_dataset import class_folder
 
 MADE_MS = 60_000
 
@@ -62,3 +68,40 @@ def test_a_preview_that_cannot_be_says_why(page: Page, context: BrowserContext, 
     page.goto(f"{live_server.url}/datasets/generic/new/image-object-detection")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("[data-preview-answer] [role=alert]")).to_contain_text("train_image_folder")
+
+
+def test_home_recognises_a_path_or_files_and_opens_the_form_filled_in(
+    page: Page, context: BrowserContext, live_server: RunningServer
+) -> None:
+    name_yourself(context, live_server)
+    data = class_folder(live_server.jobs_dir.parent / "gradients", per_class=4, side=8)
+    page.goto(live_server.url)
+    box = page.get_by_role("combobox", name="Folder on the server")
+    box.fill(f"{data}/nothing-here")
+    box.press("Enter")
+    expect(page.locator("[data-recognise-answer]")).to_contain_text("does not exist")
+    box.fill(str(data))
+    box.press("Enter")
+    expect(page.locator("[name=folder_train]")).to_have_value(str(data))
+    page.goto(live_server.url)
+    archive = shutil.make_archive(str(live_server.jobs_dir.parent / "sent"), "zip", data)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose files").click()
+    chooser.value.set_files(archive)
+    expect(page.locator("[name=folder_train]")).to_have_value(re.compile(r"/uploads/sent"))
+
+
+def test_one_click_on_home_trains_on_real_digits(page: Page, context: BrowserContext, live_server: RunningServer) -> None:
+    name_yourself(context, live_server)
+    page.goto(live_server.url)
+    page.get_by_role("button", name="New Dataset").click()
+    expect(page.get_by_role("link", name="Segmentation")).to_contain_text("a mask for each")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Train on real digits").click()
+    expect(page.get_by_role("heading", name="LeNet on handwritten digits (demo)")).to_be_visible()
+    page.goto(live_server.url)
+    page.get_by_role("button", name="Train on real digits").click()
+    expect(page.get_by_role("heading", name="LeNet on handwritten digits (demo)")).to_be_visible()
+    counts = live_server.service.store.counts()
+    model = live_server.service.store.query(JobQuery(kind=Kind.MODEL)).jobs[0]
+    assert (counts[Kind.MODEL], "Handwritten digits" in live_server.service.store.get(model.dataset_id).name) == (1, True)

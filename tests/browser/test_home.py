@@ -62,7 +62,7 @@ def test_two_tabs_share_what_happens(home: Page, context: BrowserContext, web_se
     home.goto(web_server.url)
     second = context.new_page()
     second.goto(web_server.url)
-    job = make_job(web_server.service, name="seen twice")
+    job = make_job(web_server.service, name="seen twice", status=Status.RUN)
     for tab in (home, second):
         expect(tab.locator(f'#pane-model tr[data-id="{job.id}"]')).to_be_visible()
     home.close()
@@ -152,3 +152,39 @@ def test_colours_are_kept_and_the_narrow_page_has_a_menu(home: Page, web_server:
     expect(home.get_by_role("heading", name="Queue & hardware")).to_be_visible()
     expect(home.locator(".meter")).not_to_have_count(0)
     assert home.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_what_waits_is_one_line_and_no_row(home: Page, web_server: RunningServer) -> None:
+    store = web_server.service.store
+    jobs = [make_job(web_server.service, name=f"patient {number}", status=Status.WAIT) for number in range(30)]
+    home.goto(web_server.url)
+    expect(home.locator("[data-waiting] summary")).to_have_text("30 waiting")
+    expect(home.locator("#pane-model [data-all-wait]")).to_be_visible()
+    expect(home.locator("#pane-model tbody tr")).to_have_count(0)
+    home.locator("[data-waiting] summary").click()
+    expect(home.locator("[data-waiting] .run-card")).to_have_count(24)
+    expect(home.locator("[data-more-waiting]")).to_contain_text("and 6 more")
+    store.transition(jobs[0].id, Status.RUN)
+    expect(home.locator("[data-waiting] summary")).to_have_text("29 waiting")
+    expect(home.locator('[data-strip="R"] .run-card')).to_contain_text("patient 0")
+    expect(home.locator("#pane-model tbody tr")).to_have_count(1)
+    home.locator("#pane-model [data-status=waiting]").click()
+    expect(home.locator("#pane-model tbody tr")).to_have_count(29)
+
+
+def test_home_shows_the_last_results_and_the_machine(home: Page, web_server: RunningServer) -> None:
+    store = web_server.service.store
+    good = make_job(web_server.service, name="good <b>", status=Status.DONE)
+    store.update(good.id, best_name="accuracy", best_value=0.987, best_better="higher", finished=time.time())
+    bad = make_job(web_server.service, name="bad", status=Status.ERROR)
+    store.update(bad.id, error="The network has no layer called fc9.", finished=time.time() - 60)
+    home.goto(web_server.url)
+    results = home.locator("[data-result]")
+    expect(results).to_have_count(2)
+    expect(results.first).to_contain_text("98.7 % accuracy ↑")
+    expect(results.last).to_contain_text("The network has no layer called fc9.")
+    expect(home.locator(".device")).to_have_count(3)
+    expect(home.locator("[data-supervisor]")).to_contain_text("Jobs do not start at the moment.")
+    for width in (1280, 400):
+        home.set_viewport_size({"width": width, "height": 900})
+        assert home.evaluate("document.documentElement.scrollWidth") <= width

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from digits.cli.demo import write_pictures
+from digits.service.demo import write_pictures
 from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
 

@@ -7,10 +7,12 @@ import {
   addressOf,
   cuts,
   keysOf,
+  packed,
   requestOf,
   sortedBy,
   statusesOf,
   textOf,
+  unpacked,
   usual,
   viewOf,
   withStatus,
@@ -110,6 +112,21 @@ Deno.test("rows that are gone are not selected any more, and a selection can be 
   assert.deepEqual([...selection.ids], ["c"]);
   selection.invert(["b", "c", "d"]);
   assert.deepEqual([...selection.ids], ["b", "d"]);
+});
+
+Deno.test("a large selection is written as runs, and read only where the same rows still lie between their ends", () => {
+  const shown = Array.from({ length: 1000 }, (_, i) => `2026-${i}`);
+  assert.deepEqual(packed(new Set(["2026-5", "2026-1"]), shown), ["2026-5", "2026-1"]);
+  assert.deepEqual(packed(new Set(shown), shown), ["2026-0..1000..2026-999"]);
+  const some = shown.filter((_, i) => i !== 2 && i !== 500);
+  const written = packed(new Set(some), shown);
+  assert.deepEqual(written, ["2026-0", "2026-1", "2026-3..497..2026-499", "2026-501..499..2026-999"]);
+  const address = addressOf({ ...usual(), selected: written });
+  assert.deepEqual(unpacked(viewOf(address).selected, shown), { ids: some, lost: [] });
+  const changed = [...shown.slice(0, 10), "new", ...shown.slice(10)];
+  const { ids, lost } = unpacked(written, changed);
+  assert.deepEqual([ids.length, lost], [2 + 499, ["2026-3..497..2026-499"]]);
+  assert.equal(packed(new Set(shown.filter((_, i) => i % 2)), shown).length, 500);
 });
 
 Deno.test("small files travel together, large ones alone, none is lost", () => {

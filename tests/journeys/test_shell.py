@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.cli.demo import write_pictures
+from digits.service.demo import write_pictures
 
 PER_CLASS = 40
 

@@ -75,6 +75,11 @@ class DataIngestionInterface:
         raise NotImplementedError("get_title() is not defined.")
 
     @staticmethod
+    def get_needs() -> str:
+        """What one must have for it, as a line below the entry in the menu; empty: which package it is of."""
+        return ""
+
+    @staticmethod
     def get_default_visibility() -> bool:
         """Whether the menu shows it without DIGITS_ALL_EXTENSIONS."""
         return True

@@ -23,8 +23,9 @@ from digits.service.datasets.source import (
     roots,
     unknown_task,
 )
-from digits.service.files.confine import readable_folder
+from digits.service.files.confine import is_file, readable_file, readable_folder
 from digits.service.files.form_files import keep_form_files
+from digits.service.files.unpack import TAR, ZIP
 from digits.service.forms import BoundForm, FormModel, option, parse
 from digits.service.plugins import host as plugins
 from digits.service.plugins.paths import check_paths
@@ -146,11 +147,19 @@ class PluginSource(Source):
 
 def recognise(service: Service, folder: str) -> dict[str, Any]:
     """`proposals` for a folder (`extension`, `title`, `reason`, `values` of the form) and `remarks`, sentences about what else
-    lies in it. Raises FormErrors at `folder`."""
+    lies in it. Of a file the folder in which it lies is looked at. Raises FormErrors at `folder`."""
+    remarks: list[str] = []
+    if is_file(service, folder):
+        file = readable_file(service, folder, "folder")
+        if file.name.lower().endswith(ZIP + TAR):
+            words = f"{file} is an archive. Unpack it there, or upload it: what is uploaded gets unpacked."
+            raise FormErrors({"folder": [words]})
+        remarks = [f"{file.name} is a file: the folder in which it lies was looked at."]
+        folder = str(file.parent)
     path = readable_folder(service, folder, "folder")
     header = {"folder": str(path), "allowed_roots": roots(service)}
     found = plugins.request(service, "recognise", "folder", header).header
-    return {"proposals": list(found["proposals"]), "remarks": list(found["remarks"])}
+    return {"proposals": list(found["proposals"]), "remarks": [*remarks, *found["remarks"]]}
 
 
 def plugin_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,14 @@ def is_allowed(service: Service, path: Path) -> bool:
     return confinement(service).allows(path)
 
 
+def is_file(service: Service, text: str) -> bool:
+    """Whether the path is an existing file that may be read; false for what can be no path."""
+    try:
+        return confine(service, text).is_file()
+    except (BadRequest, Forbidden, OSError):
+        return False
+
+
 def readable_folder(service: Service, text: str, field: str) -> Path:
     """An existing folder that can be listed, else FormErrors at `field`."""
     path = _confined(service, text, field)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -12,12 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import digits
 from digits import tasks
 from digits.domain.datasets import TRAIN_DB, DatasetInfo
 from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.metrics import START_WAS_BEST
-from digits.domain.training import StartWeights, TrainingSpec
+from digits.domain.training import TrainingSpec
 from digits.engines.network.python_layers import LayerFile, copy_name
 from digits.errors import FormErrors, StorageError
 from digits.frameworks import DEFAULT
@@ -31,7 +29,8 @@ from digits.service.models.choices import suits_form
 from digits.service.models.form import MAX_NAME, ModelForm, form_values
 from digits.service.models.frameworks import choose_framework
 from digits.service.models.gpus import cpu_processes, gpu_warnings, resources
-from digits.service.models.networks import NETWORK_FILE, Network, resolve, start_text
+from digits.service.models.networks import NETWORK_FILE, Network, resolve
+from digits.service.models.read_models import read_model
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
@@ -147,7 +146,7 @@ def model_dict(
     StorageError for one of a task that is not known.
     """
     tasks.recorded(job.task)
-    read = _read_model(service, job)
+    read = read_model(service, job)
     value: dict[str, Any] = {
         "id": job.id,
         "job id": job.id,
@@ -173,56 +172,6 @@ def model_dict(
         directory = str(service.folder(job.id).path)
         value |= {"directory": directory, "snapshots": [snapshot.epoch for snapshot in snapshots]}
     return value
-
-
-@dataclass(frozen=True)
-class _ReadModel:
-    """What the JSON of a model takes from its folder; `stamp` says whether that is still so."""
-
-    stamp: tuple[int, ...]
-    framework: str
-    version: str
-    use_mean: str
-    layers: str
-    start: str
-    newest: str  # snapshot: the name of its file
-
-
-MOST_READ = 20_000
-_read_models: dict[str, _ReadModel] = {}  # by path: lists of thousands of models are asked for again and again
-
-
-def _read_model(service: Service, job: Job) -> _ReadModel:
-    """What the folder of a model says, read anew where its request or its snapshots have changed. StorageError."""
-    path = os.path.join(service.jobs_dir.path, job.id)
-    stamp = (*_stamp(os.path.join(path, "job.json")), *_stamp(os.path.join(path, "snapshots")))
-    known = _read_models.get(path)
-    if known is not None and known.stamp == stamp:
-        return known
-    request = service.folder(job.id).request()
-    snapshots = list_snapshots(service, job)
-    known = _ReadModel(
-        stamp,
-        request.spec.get("framework", ""),
-        request.digits_version or digits.__version__,
-        request.spec.get("use_mean", ""),
-        request.spec.get("python_layers") or "",
-        start_text(StartWeights(**request.spec.get("start", {}))),
-        snapshots[-1].path.rsplit("/", 1)[-1] if snapshots else "",
-    )
-    if len(_read_models) >= MOST_READ:
-        _read_models.clear()
-    _read_models[path] = known
-    return known
-
-
-def _stamp(path: str) -> tuple[int, int, int]:
-    """What changes with a file or with the names in a folder; nothing for what is not there."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0, 0
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def listed(service: Service, job: Job, infos: dict[str, DatasetInfo | None] | None = None) -> dict[str, Any]:

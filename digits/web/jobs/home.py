@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, jsonify, redirect, render_template, url_for
 from werkzeug.utils import secure_filename
 
 import digits
-from digits.domain.jobs import OF_MODELS, RUNNING, Kind
+from digits.domain.jobs import OF_MODELS, RUNNING, Kind, Status
 from digits.domain.query import sort_keys
 from digits.errors import DigitsError
 from digits.service import listing, rows, views
@@ -21,6 +22,7 @@ from digits.web.http import arguments
 from digits.web.http.request import current_user, describes, get_service, require_user, route, wants_json
 
 MOST_ROWS = 1000
+WAITING = (str(Status.INIT), str(Status.WAIT))
 NOT_LISTED = ("history", "gpu_ids", "sparkline", "used_gpus")  # columns that /index.json does not look at
 
 
@@ -28,6 +30,7 @@ def blueprint() -> Blueprint:
     """`/`, `/index.json`, `/jobs.json`, `/completed_jobs.json`, and the old `/models`."""
     area = Blueprint("home", __name__)
     route(area, "/")(index)
+    route(area, "/demo", methods=("POST",))(demo)
     area.add_url_rule("/jobs.json", "jobs_json", jobs_json)
     area.add_url_rule("/jobs/complete.json", "complete", complete)
     area.add_url_rule("/jobs.csv", "jobs_csv", jobs_csv)
@@ -47,13 +50,31 @@ def index() -> Any:
     if wants_json():
         return jsonify(index_dict())
     service = get_service()
+    by_status = service.store.status_counts()
+    counts, listed = Counter[str](), Counter[str]()
+    for (kind, letter), count in by_status.items():
+        counts[kind] += count
+        listed[kind] += 0 if letter in WAITING else count  # what waits is one line above the tables
     return render_template(
         "home.html",
-        counts=service.store.counts(),
+        counts=counts,
+        listed=listed,
         tab=arguments.text("tab", "2"),
         sources=plugins.menu(service),
         sequence=service.store.sequence(),
     )
+
+
+@describes(form={}, answer="`model`, its `dataset`, and the `url` of the model's page.")
+def demo() -> Any:
+    """Make a data set of the real handwritten digits that come with digits, and train LeNet on it; where both are there already,
+    these."""
+    owner = require_user()
+    from digits.service.demo import make_jobs
+
+    model = make_jobs(get_service(), owner)
+    address = url_for("models.show", job_id=model.id)
+    return jsonify(model=model.id, dataset=model.dataset_id, url=address) if wants_json() else redirect(address)
 
 
 def render_list(kind: Kind) -> str:

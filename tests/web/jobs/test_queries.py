@@ -17,6 +17,7 @@ from digits.config import Settings
 from digits.domain.jobs import Kind, Status
 from digits.service import Service
 from digits.service import jobs as job_actions
+from digits.service.rows import ROW_KEYS
 from digits.storage.jobs.store import Output
 from digits.web.app import create_app
 from tests.builders import make_job
@@ -212,6 +213,27 @@ def test_a_view_is_a_file_too(client: FlaskClient, service: Service, world: dict
     table = pq.read_table(io.BytesIO(client.get("/jobs.parquet", query_string=arguments).data)).to_pydict()
     job_actions.edit(service, service.store.get(world["beta"]), name="beta")
     assert (table["best_value"], table["name"][2]) == ([0.95, 0.9, 0.8], '=1+1, "x"\n<b>')
+
+
+def test_a_file_of_folded_seeds_has_their_mean_and_spread(client: FlaskClient, world: dict[str, str]) -> None:
+    arguments = {"kind": "model", "query": "mnist", "sort": "-best", "fold": "1", "columns": "best"}
+    head, *lines = list(csv.reader(io.StringIO(client.get("/jobs.csv", query_string=arguments).text)))
+    assert head == ["id", "name", "best_name", "best_value", "seeds", "seeds_mean", "seeds_spread"]
+    assert lines[0][1:] == ["gamma", "accuracy", "0.95", "1", "0.95", ""]
+    assert lines[1][1:5] == ["alpha", "accuracy", "0.9", "2"]
+    assert [float(text) for text in lines[1][5:]] == pytest.approx([0.85, 0.05 * 2**0.5])
+
+
+def test_a_column_that_there_cannot_be_is_said(client: FlaskClient, world: dict[str, str]) -> None:
+    arguments = {"kind": "model", "columns": "name,best,gone (val) last,setting.gone,colour,tags"}
+    assert client.get("/jobs.json", query_string=arguments).json["unknown_columns"] == ["colour"]
+    answer = client.get("/jobs.csv", query_string=arguments)
+    assert (answer.status_code, "'colour'" in answer.json["error"]["message"]) == (400, True)
+    rows = client.get("/jobs.json?kind=model&fold=1").json
+    assert "unknown_columns" not in rows
+    assert rows["rows"][0].keys() - {"seeds", "group_key"} <= ROW_KEYS | set(
+        client.get("/completed_jobs.json").json["model_output_fields"]
+    )
 
 
 @pytest.mark.parametrize(

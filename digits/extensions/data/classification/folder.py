@@ -81,6 +81,10 @@ class FolderIngestion(ClassificationSource):
     def get_title() -> str:
         return "Classification (folder)"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "A folder with one sub-folder for each class."
+
     def prepare(self, report: ReportProblem) -> None:
         try:
             self._prepare_training(report)

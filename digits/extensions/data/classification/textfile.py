@@ -71,6 +71,10 @@ class TextFileIngestion(ClassificationSource):
     def get_title() -> str:
         return "Classification (text files)"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "Text files with a picture and its class in each line."
+
     def prepare(self, report: ReportProblem) -> None:
         findings = Findings(report)
         tables = {stage: table for stage in self._stages() if (table := self._table(stage, findings)) is not None}

@@ -71,6 +71,10 @@ class DataIngestion(FileSource):
         return "DICOM"
 
     @staticmethod
+    def get_needs() -> str:
+        return "DICOM series, with masks or one sub-folder for each class, or alone."
+
+    @staticmethod
     def get_category() -> str:
         return "Images"
 

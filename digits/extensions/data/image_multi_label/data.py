@@ -43,6 +43,10 @@ class DataIngestion(regression.DataIngestion):
     def get_title() -> str:
         return "Multi-label classification"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "Pictures with any number of labels: a CSV file, or a folder for each label."
+
     def get_task(self) -> str:
         return "multi_label"
 

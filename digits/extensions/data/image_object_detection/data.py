@@ -74,6 +74,10 @@ class DataIngestion(ImageSource):
     def get_title() -> str:
         return "Object Detection"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "Pictures with boxes: KITTI, Pascal VOC, COCO or YOLO."
+
     def get_task(self) -> str:
         return "detection"
 

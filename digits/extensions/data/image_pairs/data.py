@@ -63,6 +63,10 @@ class DataIngestion(ImageSource):
     def get_title() -> str:
         return "Pairs (same or different)"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "A folder with one sub-folder for each class; pairs of pictures are made of them."
+
     def get_task(self) -> str:
         return "classification"
 

@@ -48,6 +48,10 @@ class DataIngestion(PairSource):
     def get_title() -> str:
         return "Processing"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "Pictures, and for each the picture that should come out: two folders with the same names."
+
     def get_task(self) -> str:
         return "processing"
 

@@ -55,6 +55,10 @@ class DataIngestion(ImageSource):
     def get_title() -> str:
         return "Regression"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "Pictures and one or more numbers for each: a CSV file."
+
     def get_task(self) -> str:
         return "regression"
 

@@ -67,6 +67,10 @@ class DataIngestion(PairSource):
     def get_title() -> str:
         return "Segmentation"
 
+    @staticmethod
+    def get_needs() -> str:
+        return "Pictures and a mask for each: two folders with the same names."
+
     def get_task(self) -> str:
         return "segmentation"
 

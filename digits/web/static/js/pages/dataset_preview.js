@@ -4,12 +4,11 @@
 import { el, find, perhaps, swatch } from "../parts/elements.js";
 import { counted, number } from "../parts/format.js";
 import { closeLists } from "../parts/paths.js";
+import { proposals, recognise, refusal } from "../parts/recognised.js";
 import { below, request } from "../parts/request.js";
 
 /** @typedef {{label?: string, size?: string, notes?: string[]}} Facts */
 /** @typedef {Facts & {entry: string, picture?: string, reason?: string, failed?: boolean}} Sample */
-/** @typedef {{address: string, title: string, reason: string, records?: number, complete?: boolean}} Proposal */
-/** @typedef {{proposals: Proposal[], remarks: string[]}} Recognised remarks: what else lies in a folder and is not proposed */
 /**
  * What a look at the files shows.
  * @typedef {object} Found
@@ -27,9 +26,6 @@ import { below, request } from "../parts/request.js";
 const STAGES = { train_db: "training", val_db: "validation", test_db: "test" };
 const MOST_CLASSES = 60;
 const FIRST_FOLDERS = new Set(["feature_folder", "train_image_folder", "image_folder"]);
-
-/** @param {unknown} error */
-const refusal = (error) => el("div", { class: "alert alert-danger", role: "alert" }, /** @type {Error} */ (error).message);
 
 function previews() {
   const button = perhaps("[data-preview]", document, HTMLButtonElement);
@@ -145,11 +141,7 @@ function recognition() {
   if (!box) return;
   const input = find("input", box, HTMLInputElement);
   const place = find("[data-recognise-answer]", box);
-  const look = async (/** @type {string} */ folder) => {
-    /** @type {Recognised} */
-    const found = await request(`${below(box.dataset.recognise ?? "")}?folder=${encodeURIComponent(folder)}`);
-    return found;
-  };
+  const look = (/** @type {string} */ folder) => recognise(box.dataset.recognise ?? "", folder);
   const show = (/** @type {Node} */ answer) => {
     closeLists(document); // they would lie over it
     place.replaceChildren(answer);
@@ -178,24 +170,6 @@ function recognition() {
     input.value = folder;
     show(proposals(found));
   });
-}
-
-/** @param {Recognised} found the likeliest proposal first; one may say about how many records it would give */
-function proposals({ proposals: list, remarks }) {
-  const said = remarks.map((text) => el("li", { class: "muted" }, text));
-  if (!list.length) {
-    const none = el("p", {}, "No known form of data set was recognised in this folder.");
-    return el("div", {}, none, el("ul", { class: "remarks" }, ...said));
-  }
-  const items = list.map(({ address, title, reason, records, complete }, i) =>
-    el(
-      "li",
-      { class: !i && "likeliest" },
-      el("a", { href: address, class: `btn btn-sm ${i ? "btn-outline-secondary" : "btn-primary"}` }, title),
-      el("span", {}, records ? el("strong", {}, counted(records, "record", complete)) : "", records ? " · " : "", reason),
-    )
-  );
-  return el("div", {}, el("ul", { class: "proposals" }, ...items), el("ul", { class: "remarks" }, ...said));
 }
 
 previews();

@@ -4,38 +4,27 @@
 import { listStream } from "../live/live.js";
 import { toast } from "../parts/dialogs.js";
 import { el, find, meter } from "../parts/elements.js";
-import { fileSize } from "../parts/format.js";
+import { meters } from "../parts/machine.js";
 import { loadPage, request } from "../parts/request.js";
 import { debounced } from "../parts/timing.js";
-
-/** @typedef {{used: number, total: number}} Amount in bytes */
 
 const METER_MS = 2000;
 const REDRAW_MS = 300;
 
-/** @param {Amount} amount */
-const share = ({ used, total }) => (total ? (100 * used) / total : 0);
-
-/** @param {Amount} amount */
-const amountText = ({ used, total }) => `${fileSize(used)} of ${fileSize(total)}`;
-
-/** @param {any} gpu */
-function gpuMeter(gpu) {
-  const memory = { used: gpu.memory_used ?? 0, total: gpu.memory_total ?? 0 };
-  const heat = gpu.temperature === undefined || gpu.temperature === null ? "" : `, ${gpu.temperature} °C`;
-  const text = `${amountText(memory)}${heat}${gpu.job ? `, used by ${gpu.job}` : ", free"}`;
-  return meter(`GPU ${gpu.id} ${gpu.name}`, share(memory), text);
-}
-
 async function showMachine() {
   if (document.hidden) return;
-  const { cpu_percent: percent, cpus, memory, disk, gpus, supervisor } = await request("/machine.json");
-  find("[data-meters]").replaceChildren(
-    meter("CPU", percent, `${Math.round(percent)} % of ${cpus} cores`),
-    meter("Memory", share(memory), amountText(memory)),
-    meter("Disk", share(disk), amountText(disk)),
-    ...(gpus.length ? gpus.map(gpuMeter) : [el("p", { class: "muted mb-0" }, "No GPU: training runs on the CPU.")]),
-  );
+  const machine = await request("/machine.json");
+  const shown = meters(machine).map(({ label, title, share, text, holders }) => {
+    const names = holders.map(({ name }) => name).join(", ");
+    return meter(
+      title ? `${label} ${title}` : label,
+      share,
+      label.startsWith("GPU") && names ? `${text}, used by ${names}` : text,
+    );
+  });
+  const none = !machine.gpus.length && el("p", { class: "muted mb-0" }, "No GPU: training runs on the CPU.");
+  find("[data-meters]").replaceChildren(...shown, ...(none ? [none] : []));
+  const { supervisor } = machine;
   const box = find("[data-supervisor]");
   box.hidden = supervisor.ok;
   box.textContent = `Jobs do not start at the moment. ${supervisor.message}`;

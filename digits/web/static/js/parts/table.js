@@ -11,7 +11,19 @@ import { QueryBox } from "./query_box.js";
 import { request, url } from "./request.js";
 import { Selection } from "./selection.js";
 import { askFilter, columnChooser, viewsMenu } from "./table_menus.js";
-import { addressOf, cuts, requestOf, sortedBy, statusesOf, usual, viewOf, withStatus } from "./table_view.js";
+import {
+  addressOf,
+  cuts,
+  MOST_SELECTED,
+  packed,
+  requestOf,
+  sortedBy,
+  statusesOf,
+  unpacked,
+  usual,
+  viewOf,
+  withStatus,
+} from "./table_view.js";
 import { debounced } from "./timing.js";
 import { sayDeleted } from "./undo.js";
 
@@ -22,20 +34,23 @@ import { sayDeleted } from "./undo.js";
 
 const RELOAD_MS = 400;
 const TYPING_MS = 1500; // as long as that counts as one change of the query
+const BEGUN = "RDAE"; // letters of every status but the two of jobs that wait
 const MOVING = ["status", "name", "group", "best_value"]; // whose change may move a row
 
 export class JobTable {
   /**
    * @param {HTMLElement} pane
-   * @param {{onCount: (kind: string, total: number) => void, isShown: () => boolean}} options `isShown`: whether the address is
-   *   that of this table
+   * @param {{onCount: (kind: string, total: number) => void, isShown: () => boolean, waiting?: () => number}} options `isShown`:
+   *   whether the address is that of this table; `waiting`: how many jobs wait that are shown elsewhere and are no rows then,
+   *   unless the query says of which status rows are
    */
-  constructor(pane, { onCount, isShown }) {
+  constructor(pane, { onCount, isShown, waiting }) {
     this.pane = pane;
     this.kind = pane.dataset.table ?? "";
     this.columns = columnsOf(this.kind);
     this.onCount = onCount;
     this.isShown = isShown;
+    this.waiting = waiting;
     /** @type {View} */
     this.view = isShown() ? viewOf(new URLSearchParams(location.search)) : usual();
     /** @type {Row[]} */
@@ -45,7 +60,8 @@ export class JobTable {
     this.total = 0;
     this.metric = "";
     this.selection = new Selection();
-    this.selection.set(this.view.selected);
+    /** @type {string[] | null} */
+    this.restoring = this.view.selected; // what the address says is selected, until its rows are there
     /** @type {Set<string>} */
     this.collapsed = new Set();
     /** @type {Map<string, Row[]>} */
@@ -71,9 +87,28 @@ export class JobTable {
     const { columns } = this.view;
     const own = [...this.columns.values()];
     if (!columns) return own.filter((column) => !column.hidden);
-    const further = columns.filter((key) => !this.columns.has(key)).map(furtherColumn);
+    const further = this.further().map(furtherColumn);
     const chosen = own.filter((column) => column.fixed || columns.includes(column.key));
     return [...chosen, .../** @type {Column[]} */ (further.filter(Boolean))];
+  }
+
+  /** The keys of columns that are none of the table's own. */
+  further() {
+    return (this.view.columns ?? []).filter((key) => !this.columns.has(key));
+  }
+
+  /** Say which columns of the address there are none of. */
+  sayUnknown() {
+    const unknown = this.further().filter((key) => !furtherColumn(key));
+    const box = this.part("[data-columns-error]");
+    box.hidden = !unknown.length;
+    const leave = () => this.show({ columns: (this.view.columns ?? []).filter((key) => !unknown.includes(key)) });
+    const words = `The address asks for ${unknown.length === 1 ? "a column" : "columns"} that this table has not: `;
+    if (!unknown.length) return box.replaceChildren();
+    box.replaceChildren(
+      el("span", {}, words, el("code", {}, unknown.join(", "))),
+      el("button", { class: "btn btn-link btn-sm p-0", type: "button", onclick: leave }, "Leave out"),
+    );
   }
 
   /**
@@ -91,7 +126,7 @@ export class JobTable {
   /** @param {boolean} replace */
   writeAddress(replace) {
     if (!this.isShown()) return;
-    this.view.selected = [...this.selection.ids];
+    this.view.selected = this.restoring ?? packed(this.selection.ids, this.shownIds());
     const text = addressOf(this.view, new URLSearchParams(location.search)).toString();
     const address = text ? `?${text}` : location.pathname;
     if (address !== (location.search || location.pathname)) history[replace ? "replaceState" : "pushState"](null, "", address);
@@ -100,7 +135,7 @@ export class JobTable {
   /** Show what the address says, as after *Back*. */
   readAddress() {
     this.view = viewOf(new URLSearchParams(location.search));
-    this.selection.set(this.view.selected);
+    this.restoring = this.view.selected;
     return this.load();
   }
 
@@ -119,7 +154,13 @@ export class JobTable {
 
   wanted() {
     const keys = this.visible().map((column) => column.key);
-    return requestOf(this.view, this.kind, keys, (key) => this.columns.get(key)?.sort ?? furtherColumn(key)?.sort ?? key);
+    const wanted = requestOf(this.view, this.kind, keys, (key) => this.columns.get(key)?.sort ?? furtherColumn(key)?.sort ?? key);
+    if (this.hidesWaiting()) wanted.set("status", BEGUN);
+    return wanted;
+  }
+
+  hidesWaiting() {
+    return Boolean(this.waiting) && !/\bstatus[:=]/i.test(this.view.query);
   }
 
   /** @returns {Promise<void>} */
@@ -134,6 +175,7 @@ export class JobTable {
       this.box.mark(null);
       const last = Math.max(0, Math.ceil(this.total / this.view.size) - 1);
       if (this.view.page > last) return this.show({ page: last }, { replace: true });
+      this.restoreSelection();
       this.draw();
     } catch (error) {
       if (this.loading !== wanted) return;
@@ -148,6 +190,8 @@ export class JobTable {
   onRow(row) {
     if (row.type !== this.kind) return;
     const at = this.rows.findIndex((known) => known.id === row.id);
+    if (at < 0 && this.hidesWaiting() && row.running && row.letter !== "R") return;
+    if (at >= 0 && this.hidesWaiting() && row.running && row.letter !== "R") return this.reload();
     if (row.deleted) this.selection.ids.delete(row.id);
     if (row.deleted || at < 0) return this.reload();
     const old = this.rows[at];
@@ -291,7 +335,9 @@ export class JobTable {
   drawAround() {
     const filtered = Boolean(this.view.query);
     const none = !this.rows.length;
-    this.part("[data-empty]").hidden = !none || filtered;
+    const waiting = none && !filtered && this.hidesWaiting() ? this.waiting?.() ?? 0 : 0;
+    this.part("[data-all-wait]").hidden = !waiting;
+    this.part("[data-empty]").hidden = !none || filtered || waiting > 0;
     this.part("[data-nothing]").hidden = !none || !filtered;
     this.table.hidden = none;
     this.part(".toolbar").hidden = none && !filtered;
@@ -307,6 +353,7 @@ export class JobTable {
   /** What the controls say: the query, the order, what is pressed. */
   drawControls() {
     this.box.show(this.view.query);
+    this.sayUnknown();
     const statuses = statusesOf(this.view.query);
     for (const chip of all("[data-status]", this.pane)) {
       chip.setAttribute("aria-pressed", String(statuses.includes(chip.dataset.status ?? "")));
@@ -330,11 +377,21 @@ export class JobTable {
     }
   }
 
+  /** Select what the address says, once its rows are there. */
+  restoreSelection() {
+    if (!this.restoring) return;
+    const { ids, lost } = unpacked(this.restoring, this.shownIds());
+    this.restoring = null;
+    this.selection.set(ids);
+    if (lost.length) toast("Rows came or went since this address was made: its selection is not shown in full.");
+  }
+
   drawSelection() {
     this.selection.keep(this.shownIds());
     const { ids } = this.selection;
     this.part("[data-selection]").hidden = !ids.size;
-    this.part("[data-selected]").textContent = `${ids.size} selected`;
+    const more = packed(ids, this.shownIds()).length > MOST_SELECTED && ", more than the address can hold";
+    this.part("[data-selected]").textContent = `${number(ids.size)} selected${more || ""}`;
     this.part('[data-bulk="abort"]', HTMLButtonElement).disabled = !this.chosenRows().some((row) => row.running);
     const compare = this.pane.querySelector("[data-compare]");
     if (compare instanceof HTMLButtonElement) compare.disabled = ids.size < 2;

@@ -11,13 +11,15 @@
  * @property {string[] | null} columns their keys in order; null: the usual ones
  * @property {number} page from 0
  * @property {number} size rows of a page
- * @property {string[]} selected ids
+ * @property {string[]} selected ids; of a row of lines that are selected one below the other also FIRST..COUNT..LAST
  */
 
 export const SIZES = [25, 50, 100, 1000];
 const GROUPS = ["group", "dataset", "network", "sweep"];
 const NAMES = ["query", "sort", "metric", "by", "fold", "columns", "page", "size", "selected"];
-const MOST_SELECTED = 200; // ids that an address holds
+export const MOST_SELECTED = 200; // ids, or runs of them, that an address holds
+const RUN = /^(\S+?)\.\.(\d+)\.\.(\S+)$/;
+const SHORTEST_RUN = 4; // shorter ones are written as ids
 
 /** @returns {View} */
 export const usual = () => ({
@@ -125,6 +127,43 @@ export function keysOf(text) {
   return found.map((key) => key.replace(/^(-?)"(.*)"$/s, (_, minus, name) => minus + name.replace(/\\(.)/gs, "$1"))).filter(
     Boolean,
   );
+}
+
+/**
+ * A selection as an address holds it: ids, where there are many also runs of lines that stand one below the other.
+ * @param {Set<string>} ids
+ * @param {string[]} shown ids of the lines, in order
+ */
+export function packed(ids, shown) {
+  if (ids.size <= MOST_SELECTED) return [...ids];
+  /** @type {string[][]} */
+  const runs = [[]];
+  for (const id of shown) {
+    if (ids.has(id)) runs[runs.length - 1].push(id);
+    else if (runs[runs.length - 1].length) runs.push([]);
+  }
+  return runs.flatMap((run) => run.length < SHORTEST_RUN ? run : [`${run[0]}..${run.length}..${run[run.length - 1]}`]);
+}
+
+/**
+ * The ids of a packed selection; `lost` are runs between whose ends other lines stand by now, or that have lost their ends.
+ * @param {string[]} selected
+ * @param {string[]} shown
+ */
+export function unpacked(selected, shown) {
+  /** @type {string[]} */
+  const ids = [], lost = [];
+  for (const part of selected) {
+    const [, first, count, last] = RUN.exec(part) ?? [];
+    if (!first) {
+      ids.push(part);
+      continue;
+    }
+    const from = shown.indexOf(first), to = shown.indexOf(last);
+    if (from >= 0 && to - from + 1 === Number(count)) ids.push(...shown.slice(from, to + 1));
+    else lost.push(part);
+  }
+  return { ids, lost };
 }
 
 const STATUS = /(^|\s)status:([a-z,]*)(?=\s|$)/i;

@@ -49,9 +49,10 @@ export function chooseUpload() {
  * @param {HTMLElement} place
  * @param {AbortSignal | undefined} signal
  * @param {(upload: Upload) => void} done
+ * @param {HTMLElement} [around] where one may drop as well
  */
-export function uploadField(place, signal, done) {
-  const zone = dropZone();
+export function uploadField(place, signal, done, around) {
+  const zone = dropZone(around);
   const status = el("div", { class: "mt-3", role: "status", hidden: true });
   const busy = (/** @type {boolean} */ yes) => {
     zone.element.hidden = yes;
@@ -69,8 +70,11 @@ export function uploadField(place, signal, done) {
   place.append(zone.element, status);
 }
 
-/** A field to drop files and folders on, with buttons for those who do not drag; `onFiles([{file, path}])` is called. */
-export function dropZone() {
+/**
+ * A field to drop files and folders on, with buttons for those who do not drag; `onFiles([{file, path}])` is called.
+ * @param {HTMLElement} [around] that takes drops in its stead
+ */
+export function dropZone(around) {
   const files = el("input", { type: "file", multiple: true, hidden: true });
   const folder = el("input", { type: "file", webkitdirectory: true, hidden: true });
   const element = el(
@@ -95,7 +99,7 @@ export function dropZone() {
       if (chosen.length) zone.onFiles(chosen);
     });
   }
-  takeDrops(element, async (transfer) => {
+  takeDrops(around ?? element, async (transfer) => {
     const dropped = await droppedFiles(transfer);
     if (dropped.length) zone.onFiles(dropped);
   });
