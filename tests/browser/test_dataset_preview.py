@@ -95,7 +95,7 @@ def test_one_click_on_home_trains_on_real_digits(page: Page, context: BrowserCon
     name_yourself(context, live_server)
     page.goto(live_server.url)
     page.get_by_role("button", name="New Dataset").click()
-    expect(page.get_by_role("link", name="Segmentation")).to_contain_text("a mask for each")
+    expect(page.get_by_role("link", name="Segmentation", exact=True)).to_contain_text("a mask for each")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Train on real digits").click()
     expect(page.get_by_role("heading", name="LeNet on handwritten digits (demo)")).to_be_visible()

@@ -172,7 +172,7 @@ async function showMachine() {
 }
 
 /** @param {import("../parts/machine.js").Meter} meter */
-function device({ label, title, share, text, holders }) {
+function device({ label, title, share, text, holders, scarce }) {
   const shown = holders.slice(0, MOST_HOLDERS).map(({ name, href, text: much }) =>
     el("li", {}, el("a", { href, title: name }, name), much && el("span", {}, much))
   );
@@ -180,7 +180,7 @@ function device({ label, title, share, text, holders }) {
   if (more > 0) shown.push(el("li", {}, `and ${more} more`));
   return el(
     "div",
-    { class: `device${share >= FULL ? " full" : ""}` },
+    { class: `device${scarce && share >= FULL ? " full" : ""}` },
     el("div", { class: "top" }, el("strong", {}, label), el("span", {}, text)),
     title && el("div", { class: "model", title }, title),
     progressBar(label, share),

@@ -12,6 +12,7 @@ import { url } from "./request.js";
  * @property {string} label
  * @property {string} title
  * @property {number} share in percent
+ * @property {boolean} [scarce] whether it is bad when little is left
  * @property {string} text
  * @property {{name: string, href: string, text: string}[]} holders
  */
@@ -38,8 +39,8 @@ export function meters({ cpu_percent: percent, cpus, memory, disk, gpus, jobs = 
   const inMemory = running.filter((job) => job.memory).map((job) => of(job, `about ${fileSize(job.memory)}`));
   return [
     { label: "CPU", title: "", share: percent, text: cores, holders: onCpus },
-    { label: "Memory", title: "", share: share(memory), text: amountText(memory), holders: inMemory },
-    { label: "Disk", title: "The disk of the jobs", share: share(disk), text: amountText(disk), holders: [] },
+    { label: "Memory", title: "", share: share(memory), text: amountText(memory), holders: inMemory, scarce: true },
+    { label: "Disk", title: "", share: share(disk), text: amountText(disk), holders: [], scarce: true },
     ...gpus.map((/** @type {any} */ gpu) => gpuMeter(gpu, running)),
   ];
 }
@@ -52,14 +53,14 @@ export function meters({ cpu_percent: percent, cpus, memory, disk, gpus, jobs = 
 function gpuMeter(gpu, running) {
   const known = gpu.memory_used !== undefined && gpu.memory_used !== null;
   const amount = { used: gpu.memory_used ?? 0, total: gpu.memory_total ?? 0 };
-  const busy = gpu.busy_percent === undefined ? "" : `, ${gpu.busy_percent} % busy`;
-  const heat = gpu.temperature === undefined ? "" : `, ${gpu.temperature} °C`;
+  const busy = gpu.busy_percent === undefined ? "" : `${gpu.busy_percent}\u00a0% busy`;
+  const heat = gpu.temperature === undefined ? "" : `${gpu.temperature}\u00a0°C`;
   const holders = running.filter((job) => job.gpus.includes(String(gpu.id)));
   return {
     label: `GPU ${gpu.id}`,
-    title: gpu.name,
+    title: [gpu.name, busy, heat].filter(Boolean).join(" · "),
     share: share(amount),
-    text: `${known ? amountText(amount) : fileSize(amount.total)}${busy}${heat}${gpu.job ? "" : ", free"}`,
+    text: `${known ? amountText(amount) : fileSize(amount.total)}${gpu.job ? "" : ", free"}`,
     holders: holders.map((job) => ({ name: job.name, href: hrefOf(job), text: "" })),
   };
 }
