@@ -75,7 +75,8 @@ def predict(
     with open_service(jobs_dir) as service:
         job = find_job(service, model, Kind.MODEL)
         snapshot = find_snapshot(service, job, epoch)
-        with answering(service, plugins=bool(given["own"])), scratch_folder(service.jobs_dir) as scratch:
+        plugins = any(given[name] for name in ("own", "db", "records"))  # the plugin host reads the databases of others too
+        with answering(service, plugins=plugins), scratch_folder(service.jobs_dir) as scratch:
             tested = _tested(service, job, snapshot, scratch, given)
             meta = read_json(service.folder(job.id).path / META_FILE)
             if save:

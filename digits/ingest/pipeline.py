@@ -41,7 +41,8 @@ from digits.ingest.problems import (
 )
 from digits.ingest.progress import Progress
 from digits.ingest.record_schema import RecordSchema
-from digits.ingest.source import entries_of, forget_found, kept_colours, open_source, state_of, title_of
+from digits.ingest.silence import SilenceWatch
+from digits.ingest.source import entries_of, entry_seconds, forget_found, kept_colours, open_source, state_of, title_of
 from digits.ingest.split_statistics import (
     MEAN_ARRAY_FILE,
     LabelStatistics,
@@ -68,12 +69,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class IngestContext:
-    """What the job gives the work: where events go, when to stop, how to wait for space, how many may encode at once."""
+    """What the job gives the work: where events go, when to stop, how to wait for space, how many may encode at once, and how
+    another thread ends it with an error (`WorkerContext.give_up`)."""
 
     emit: Callable[[Event], object]
     should_stop: Callable[[], bool]
     retry_when_disk_full: Callable[[Callable[[], Any]], Any]
     workers: int
+    give_up: Callable[[Exception], object]
 
 
 @dataclass
@@ -105,12 +108,13 @@ class Ingest:
         self._statistics: dict[str, LabelStatistics] = {}
         self._conversions = 0
         self._in_worker = InWorker(folder)
+        self._watch = SilenceWatch(self.plugin, entry_seconds(), context.emit, context.give_up)
 
     def run(self) -> DatasetInfo:
         self._remove_splits()
         try:
             source = self.context.retry_when_disk_full(self._open_source)
-            entries = {stage: entries_of(source, stage, self.plugin) for stage in STAGES}
+            entries = {stage: entries_of(source, stage, self.plugin, self._watch) for stage in STAGES}
             self._check_entries(entries)
             apart = self._in_worker.has_died and can_be_sent(entries)
             schema = self._schema(source, entries, apart)
@@ -135,7 +139,7 @@ class Ingest:
     def _open_source(self) -> DataIngestionInterface:
         self.problems.clear()
         self.context.emit(LogEvent(message="Looking at the files."))
-        source = open_source(self.spec, self.folder, self.problems.add, self.context.should_stop)
+        source = open_source(self.spec, self.folder, self.problems.add, self.context.should_stop, self._watch)
         seed = chance_of(source).seed
         if not isinstance(source, FileSource) and seed is not None:
             self.context.emit(LogEvent(message=f"What the plugin draws while it lists entries follows from the seed {seed}."))

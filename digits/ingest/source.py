@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from digits.extensions import loader
 from digits.extensions.data import userdata
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.data.source import ROOTS, ConfinedSource, FileSource, ReportProblem
+from digits.ingest.silence import SilenceWatch
 from digits.storage.events import read_lines
 from digits.storage.files import atomic
 from digits.storage.folders import JobFolder
@@ -31,14 +33,18 @@ def entry_seconds() -> float:
 
 
 def open_source(
-    spec: DatasetSpec, folder: JobFolder, report: ReportProblem, should_stop: Callable[[], bool] = lambda: False
+    spec: DatasetSpec,
+    folder: JobFolder,
+    report: ReportProblem,
+    should_stop: Callable[[], bool] = lambda: False,
+    watch: SilenceWatch | None = None,
 ) -> DataIngestionInterface:
     """The source of a job, frozen. At the first start it looks at its files; later starts report again what was found then.
 
-    `report` writes the job's list of problems, which is empty at the call. Raises JobStopped when `should_stop` says so
-    meanwhile.
+    `report` writes the job's list of problems, which is empty at the call; `watch` looks after `__init__`. Raises JobStopped when
+    `should_stop` says so meanwhile.
     """
-    source = load_source(spec.extension, folder.path) if folder.userdata_file.is_file() else _build(spec)
+    source = load_source(spec.extension, folder.path) if folder.userdata_file.is_file() else _build(spec, watch)
     if isinstance(source, FileSource) and not source.prepared:
         source.same_shape = spec.force_same_shape
         _prepare(source, folder, report, should_stop)
@@ -115,10 +121,10 @@ def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngesti
     return source
 
 
-def entries_of(source: DataIngestionInterface, stage: str, plugin: str) -> Sequence[Any]:
+def entries_of(source: DataIngestionInterface, stage: str, plugin: str, watch: SilenceWatch | None = None) -> Sequence[Any]:
     """The entries of a stage; what is no sequence is made a list. Raises PluginError naming the plugin."""
     try:
-        with userdata.chance_of(source).of_stage(stage):
+        with _watched(watch, f"itemize_entries({stage!r})", type(source)), userdata.chance_of(source).of_stage(stage):
             entries = source.itemize_entries(stage)
             if entries is None or isinstance(entries, str | bytes | Mapping):
                 raise PluginError(
@@ -157,10 +163,15 @@ def title_of(extension: str, entry_point: str = "", distribution: str = "") -> s
     return f"Data plugin {loader.get('data', extension, entry_point, distribution).title!r} ({extension})"
 
 
-def _build(spec: DatasetSpec) -> DataIngestionInterface:
+def _watched(watch: SilenceWatch | None, call: str, cls: type[Any]) -> AbstractContextManager[None]:
+    return nullcontext() if watch is None else watch.watching(call, cls.__module__)
+
+
+def _build(spec: DatasetSpec, watch: SilenceWatch | None) -> DataIngestionInterface:
     cls = loader.get("data", spec.extension, spec.entry_point, spec.distribution).cls
     try:
-        return userdata.build(cls, spec.extension_data)
+        with _watched(watch, "__init__", cls):
+            return userdata.build(cls, spec.extension_data)
     except DigitsError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the message must say where

@@ -22,7 +22,7 @@ from digits.extensions import loader
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.ipc.watchdog import Watchdog
-from digits.plugin_host import data, preview, records, rendering, view
+from digits.plugin_host import data, pictures, preview, records, rendering, view
 from digits.plugin_host.guard import guarded
 from digits.plugin_host.recognise import look_into
 from digits.storage.folders import JobsDir
@@ -153,6 +153,24 @@ def _records(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message)
     return records.read(Path(header["path"]), header["allowed_roots"], *numbers)
 
 
+def _dataset_record(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    header = message.header
+    dataset, what = jobs_dir.folder(str(header["job_id"])), str(header["what"])
+    return {}, {what: records.read_of_dataset(dataset, str(header["split"]), int(header["row"]), what)}
+
+
+def _thumbnail(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    header = message.header
+    data = pictures.thumbnail(str(header["path"]), header["allowed_roots"], int(header["side"]))
+    return {}, {"png": np.frombuffer(data, np.uint8)}
+
+
+def _prepared_picture(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    header = message.header
+    roots, keep = header["allowed_roots"], bool(header.get("dont_resize"))
+    return {}, {"feature": pictures.prepared(str(header["path"]), roots, header["meta"], keep)}
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "ping": _ping,
     "plugins": _plugins,
@@ -164,6 +182,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "inference-form": _inference_form,
     "inference-entries": _inference_entries,
     "records": _records,
+    "dataset-record": _dataset_record,
+    "thumbnail": _thumbnail,
+    "prepared-picture": _prepared_picture,
     "view-form": _view_form,
     "view-render": _view_render,
 }

@@ -1,5 +1,5 @@
-"""Reads records of databases that a request names, an LMDB or a split of a data set: in this process, which has a deadline and a
-memory limit, and not in the one that answers pages."""
+"""Reads records of databases of others, which a request names or a data set uses in place, an LMDB or a split: in this process,
+which has a deadline and a memory limit, and not in the one that answers pages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from digits.errors import BadRequest, StorageError
+from digits.errors import BadRequest, NotFound, StorageError
 from digits.images.prepare_for_model import find_origin_of_record
 from digits.storage.folders import JobFolder
 from digits.storage.records import boxes as box_arrays
 from digits.storage.records.caffe_datum import DatumDatabase
-from digits.storage.records.open import is_complete, open_records
+from digits.storage.records.open import is_complete, open_records, open_split
 from digits.utils.confinement import Confinement
 
 Record = tuple[str, str, np.ndarray, Any, list[float]]  # key, number, feature (C, H, W), label, origin
@@ -49,6 +49,15 @@ def read(
             box_arrays.put(arrays, f"{row}/label", label)
     names = {"keys": [one[0] for one in found], "numbers": [one[1] for one in found], "origins": [one[4] for one in found]}
     return {"total": total, **names}, arrays
+
+
+def read_of_dataset(dataset: JobFolder, split: str, row: int, what: str) -> np.ndarray:
+    """The `feature` or the `label` of a record of a data set, (C, H, W). Raises DataError, StorageError."""
+    reader = open_split(dataset, split)
+    if not 0 <= row < len(reader):
+        raise NotFound(f"There is no record {row} in {split}.")
+    found = reader.feature(row) if what == "feature" else reader.labels([row])[0]
+    return np.ascontiguousarray(found)
 
 
 def _of_split(split: Path, reader: Any, rows: range) -> Iterator[Record]:

@@ -3,7 +3,8 @@
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
 ((C, H, W) in stored units, with `origin`, the numbers of `digits.images.place.Origin`, where it is known where that comes from);
 `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is `as_given`: features need not have
-the shape of the training's where the network takes them. The answer has `results` (per picture the names of its `outputs` and a
+the shape of the training's where the network takes them. `roots` are the folders that files may be read in, whatever links lead
+to at that moment; without them all may. The answer has `results` (per picture the names of its `outputs` and a
 `note` on what was converted, or an `error`; with `candidates`, where the network has them, `suppression`; `origin`, where the
 main output lies over the picture), `meta`, `device`, `seconds`,
 `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
@@ -35,6 +36,7 @@ from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.predictor.model import LoadedModel
 from digits.tasks import Labels, of
+from digits.utils.confinement import of_roots, reading_from
 
 logger = logging.getLogger(__name__)
 MAX_PICTURES = 1024
@@ -78,7 +80,8 @@ def predict(model: LoadedModel, request: Message) -> Message:
     """Prepare the pictures, predict those of one shape together, describe what came out."""
     header = request.header
     started = time.perf_counter()
-    prepared = _prepare_all(model, request)
+    with reading_from(of_roots(tuple(header["roots"])) if "roots" in header else None):
+        prepared = _prepare_all(model, request)
     ready = time.perf_counter()
     outputs, candidates = _forward(model, prepared, bool(header.get("candidates")), bool(header.get("as_given")))
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}

@@ -92,9 +92,9 @@ def verify(service: Service, name: str, password: str) -> bool:
 
 def fingerprint(service: Service, name: str) -> str:
     """Changes whenever the account's password does; empty when there is no such account. A session is bound to it."""
-    with Session(service.store.engine) as session:
-        row = session.get(UserRow, name)
-        return hashlib.sha256(row.password.encode()).hexdigest()[:16] if row else ""
+    with service.store.engine.connect() as connection:  # with each request: as little as will do
+        password = connection.scalar(select(UserRow.password).where(UserRow.name == name))
+        return hashlib.sha256(password.encode()).hexdigest()[:16] if password is not None else ""
 
 
 # -- the first session --------------------------------------------------------------------------------------------

@@ -127,6 +127,26 @@ def edit(
     return service.store.update(job.id, **changes)
 
 
+def regroup_many(service: Service, jobs: Sequence[Job], group: str) -> list[str]:
+    """`edit` of the group of each, in one transaction; the refusals, each naming its job. BadRequest for a text too long."""
+    group = group.strip()
+    _check_text("group", group)
+
+    def keep(job: Job) -> str:
+        folder = service.folder(job.id)
+        try:
+            folder.write_user(replace(user_of(folder, job), group=group))
+        except StorageError as error:
+            return f"{job.name}: {error}"
+        return ""
+
+    each = {job.id: job for job in jobs}
+    with ThreadPoolExecutor(WRITERS) as writers:  # each file is synced, and a disk syncs many together as fast as one
+        problems = dict(zip(each, writers.map(keep, each.values()), strict=True))
+    there = service.store.update_many({job_id: {"group": group} for job_id, problem in problems.items() if not problem})
+    return [problems[job.id] or f"{job.name}: Job not found" for job in each.values() if job.id not in there]
+
+
 def user_of(folder: JobFolder, job: Job) -> UserColumns:
     """What `user.json` says; where it is lost or damaged, what the row says."""
     known = folder.find_user()

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from digits.errors import NotFound
 from digits.service import Service
-from digits.storage.jobs.tables import SessionRow
+from digits.storage.jobs.tables import SessionRow, TokenRow
 
 logger = logging.getLogger(__name__)
 SESSION_DAYS = 30  # after the last request
@@ -28,6 +28,7 @@ KEPT_DAYS = 90  # rows of ended sessions: for so long an address counts as one t
 USED_SECONDS = 60.0  # the last use is written down at most once in so long
 ID_LENGTH = 12
 DAY = 86400.0
+_NOTING: set[str] = set()  # whose last use is written down at this moment
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,26 @@ def use(service: Service, user: str, secret: str) -> bool:
     if row is None or row.user != user or not _goes_on(row.ended, row.last_used, now):
         return False
     if now - row.last_used > USED_SECONDS:
-        _note_use(service, digest(secret), now)
+        note_use(service, SessionRow, digest(secret), row.last_used, now)
     return True
+
+
+def note_use(service: Service, table: type[SessionRow | TokenRow], key: str, before: float | None, now: float) -> None:
+    """Write down when a session or a token was used, unless another request does: hundreds may come together, of which one is
+    enough. `before` is the last use as this request knows it."""
+    if key in _NOTING:
+        return
+    _NOTING.add(key)
+    try:
+        with service.store.engine.connect() as connection:
+            if connection.scalar(select(table.digest).where(table.digest == key, table.last_used == before)) is None:
+                return  # who came a little earlier did
+        with Session(service.store.engine) as session, session.begin():
+            session.execute(update(table).where(table.digest == key).values(last_used=now))
+    except SQLAlchemyError as error:  # a full disk keeps nobody out
+        logger.warning("The last use in %s cannot be written down: %s", table.__tablename__, error)
+    finally:
+        _NOTING.discard(key)
 
 
 def adopt(service: Service, user: str, secret: str, address: str, agent: str) -> bool:
@@ -158,11 +177,3 @@ def _known(row: SessionRow) -> BrowserSession:
 def _all_ended(user: str) -> str:
     """Key of the row that says that all sessions of a user were ended once."""
     return digest(f"all sessions of {user}")
-
-
-def _note_use(service: Service, key: str, now: float) -> None:
-    try:
-        with Session(service.store.engine) as session, session.begin():
-            session.execute(update(SessionRow).where(SessionRow.digest == key).values(last_used=now))
-    except SQLAlchemyError as error:  # a full disk keeps nobody out
-        logger.warning("The last use of a session cannot be written down: %s", error)

@@ -5,22 +5,19 @@ Holds: a token is shown once, when it is made; only its SHA-256 is kept.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from digits.domain.access import Scope
 from digits.errors import BadRequest, NotFound, Unauthorized
 from digits.service import Service, accounts
-from digits.service.sessions import DAY, ID_LENGTH, USED_SECONDS, digest
+from digits.service.sessions import DAY, ID_LENGTH, USED_SECONDS, digest, note_use
 from digits.storage.jobs.tables import TokenRow
 
-logger = logging.getLogger(__name__)
 TOKEN_PREFIX = "digits_"
 TOKEN_DAYS = 365
 MOST_DAYS = 36500
@@ -92,7 +89,7 @@ def bearer(service: Service, text: str) -> Token | None:
         day = time.strftime("%Y-%m-%d", time.gmtime(found.expires))
         raise Unauthorized(f"The token {found.id} expired on {day}.", advice=f"`digits token add {found.user}` prints a new one.")
     if now - (found.last_used or 0) > USED_SECONDS:
-        _note_use(service, digest(text), now)
+        note_use(service, TokenRow, digest(text), found.last_used, now)
     return found
 
 
@@ -111,11 +108,3 @@ def is_alive(service: Service, text: str) -> bool:
 
 def _known(row: TokenRow) -> Token:
     return Token(row.digest[:ID_LENGTH], row.label, row.user, row.created, row.scope, row.expires, row.last_used)
-
-
-def _note_use(service: Service, key: str, now: float) -> None:
-    try:
-        with Session(service.store.engine) as session, session.begin():
-            session.execute(update(TokenRow).where(TokenRow.digest == key).values(last_used=now))
-    except SQLAlchemyError as error:  # a full disk keeps nobody out
-        logger.warning("The last use of a token cannot be written down: %s", error)

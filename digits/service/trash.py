@@ -122,22 +122,23 @@ def _with_relations(service: Service, jobs: Sequence[Job]) -> list[Job]:
     """The jobs, what they need, and the evaluations and exports that were deleted with models among them; the needed first."""
     trash = {job.id: job for job in service.store.trash()}
     wanted = {job.id: job for job in jobs}
+    parents = service.store.parents_of(wanted.keys() | trash.keys())
+    others: dict[str, list[Job]] = {}
+    for other in trash.values():
+        if other.kind in OF_MODELS:
+            others.setdefault(str(other.summary.get("model_id", "")), []).append(other)
     left = list(jobs)
     while left:
         job = left.pop()
-        needs = {job.dataset_id, str(job.summary.get("model_id") or ""), *service.store.parents(job.id)}
+        needs = {job.dataset_id, str(job.summary.get("model_id") or ""), *parents.get(job.id, ())}
         more = [trash[other] for other in sorted(needs) if other in trash]
         if job.kind == Kind.MODEL:
-            more += [other for other in trash.values() if _went_with(other, job)]
+            more += [other for other in others.get(job.id, ()) if other.deleted == job.deleted]
         new = [other for other in more if other.id not in wanted]
         wanted |= {other.id: other for other in new}
         left += new
     order = [Kind.DATASET, Kind.MODEL, *OF_MODELS]
     return sorted(wanted.values(), key=lambda job: order.index(Kind(job.kind)))
-
-
-def _went_with(job: Job, model: Job) -> bool:
-    return job.kind in OF_MODELS and job.summary.get("model_id") == model.id and job.deleted == model.deleted
 
 
 def _by_model(service: Service) -> dict[str, list[Job]]:

@@ -65,6 +65,7 @@ class Connection(socket.socket):
         self._searched = 0
         self._seconds = self._patience = float(seconds)
         self._strangers = strangers
+        self.once_answered: Callable[[], object] | None = None  # called in a thread when it sends the first bytes of an answer
 
     def setblocking(self, _flag: bool) -> None:
         """The web server's threads want a socket that blocks; `recv`, `send` and `sendfile` of this class are as good."""
@@ -150,6 +151,9 @@ class Connection(socket.socket):
         return offset - begin
 
     def _once_writable(self, act: Callable[..., int], *arguments: Any) -> int:
+        if self.once_answered is not None:
+            notify, self.once_answered = self.once_answered, None
+            notify()
         while True:
             try:
                 return act(*arguments)

@@ -1,11 +1,13 @@
 """Gunicorn's threaded worker with patience of its own: a thread works on a request only once its whole head has come.
 
 Holds: heads are read by the main thread, which waits for none of them; it closes connections without waiting, too. When there are
-as many connections as may be, one that has no request under way makes room for the next, so that the server always accepts.
+as many connections as may be, one that has no request under way makes room for the next, so that the server always accepts. Live
+pages are opened a few at a time: two hundred browsers that come back together, as after a restart, do not hold up a page.
 """
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 import time
@@ -24,6 +26,8 @@ LINGER_SECONDS = 2.0  # for the peer to read the last answer
 STOP_SECONDS = 1.0  # when the server stops: for heads, bodies and readers that are on their way
 DRAIN_SECONDS = 0.01  # for a body that was not read and has come anyhow
 FEWEST_STRANGERS = 6  # a browser loads a page by so many connections
+OPENING = 4  # live pages that are opened at a time
+LIVE = re.compile(rb"GET [^ ?]*/events[? ]")  # requests for a stream of events
 
 
 class Worker(ThreadWorker):
@@ -37,6 +41,8 @@ class Worker(ThreadWorker):
         most = max(self.settings.web_threads // 4, FEWEST_STRANGERS)
         self.strangers = Strangers(most, min(self.settings.connections_per_address, most))
         self.lingering: deque[Any] = deque()
+        self.opening: set[Any] = set()  # live pages that did not get their first bytes yet
+        self.unopened: deque[Any] = deque()  # those that wait for these
         self._stops_at: float | None = None
 
     def accept(self, listener: Any) -> None:
@@ -58,7 +64,7 @@ class Worker(ThreadWorker):
             self.pending_conns.append(conn)
             self._watch(conn, self.on_pending_socket_readable)
         elif head is Head.WHOLE:
-            super().enqueue_req(conn)
+            self._begin(conn)
         elif head is Head.TOO_LONG:
             self._part(conn, "431 Request Header Fields Too Large", f"The head of a request may have {LONGEST_HEAD:,} bytes.")
         else:
@@ -80,8 +86,25 @@ class Worker(ThreadWorker):
         keep = super().handle_request(req, conn)
         return keep and (conn.sock.known or conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
 
+    def _begin(self, conn: Any) -> None:
+        """Hand a request to a thread; one for a live page not before few others are being opened."""
+        if not LIVE.match(conn.sock.head):
+            super().enqueue_req(conn)
+        elif len(self.opening) >= OPENING:
+            self.unopened.append(conn)
+        else:
+            self.opening.add(conn)
+            conn.sock.once_answered = partial(self.method_queue.defer, self._opened, conn)
+            super().enqueue_req(conn)
+
+    def _opened(self, conn: Any) -> None:
+        self.opening.discard(conn)
+        while self.unopened and len(self.opening) < OPENING:
+            self._begin(self.unopened.popleft())
+
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Keep the connection or part from it, without waiting for the peer to close."""
+        self._opened(conn)
         if not fs.cancelled() and fs.exception() is None and fs.result():
             super().finish_request(conn, fs)
         else:
@@ -92,6 +115,8 @@ class Worker(ThreadWorker):
         now = time.monotonic()
         if not self.alive:
             self._stops_at = self._stops_at or now + STOP_SECONDS
+            while self.unopened:
+                self._close(self.unopened.popleft())
             if now >= self._stops_at:
                 self.strangers.cut_all()
             for conn in (*self.pending_conns, *self.lingering):

@@ -20,6 +20,7 @@ def run(context: WorkerContext) -> None:
         should_stop=context.should_stop,
         retry_when_disk_full=context.retry_when_disk_full,
         workers=max(1, context.cpus),
+        give_up=context.give_up,
     )
     if spec.extension == EXTENSION:
         ingest_prebuilt(context.folder, spec, ingest_context)

@@ -154,7 +154,9 @@ def test_a_disk_that_is_full_in_the_middle_of_reading_loses_and_doubles_nothing(
         options = {"emit": events.append, "should_stop": lambda: False, "min_free": 0, "poll": 0.01}
         return retry_when_disk_full(lambda: make_space(work), folder.path, **options)
 
-    info = ingest(folder, DatasetSpec.from_json(folder.spec()), IngestContext(events.append, lambda: False, retry, 1))
+    info = ingest(
+        folder, DatasetSpec.from_json(folder.spec()), IngestContext(events.append, lambda: False, retry, 1, events.append)
+    )
     assert len(pauses) >= 2
     assert any(isinstance(event, WarningEvent) and event.code == "disk-full" for event in events)
     assert info.splits["train_db"].entries == expected.info.splits["train_db"].entries

@@ -97,7 +97,11 @@ def run_job(folder: JobFolder, *, workers: int = 1, should_stop: Callable[[], bo
     """Do the job in this process."""
     events: list[Event] = []
     context = IngestContext(
-        emit=events.append, should_stop=should_stop, retry_when_disk_full=lambda work: work(), workers=workers
+        emit=events.append,
+        should_stop=should_stop,
+        retry_when_disk_full=lambda work: work(),
+        workers=workers,
+        give_up=lambda error: None,
     )
     info = ingest(folder, DatasetSpec.from_json(folder.spec()), context)
     return Run(folder, info, events)

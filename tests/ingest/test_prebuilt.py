@@ -31,7 +31,7 @@ def database(path: Path, records: dict[str, bytes]) -> str:
 def make(tmp_path: Path, spec: dict[str, Any] | None = None, **data: str) -> Run:
     folder = make_job(tmp_path / "jobs", "image-processing", {})
     wanted = DatasetSpec(extension="prebuilt", extension_data=data, **(spec or {}))
-    context = IngestContext(lambda event: None, lambda: False, lambda work: work(), 1)
+    context = IngestContext(lambda event: None, lambda: False, lambda work: work(), 1, lambda error: None)
     return Run(folder, ingest_prebuilt(folder, wanted, context))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from digits.errors import BadRequest, DigitsError, LimitExceeded
 from digits.plugin_host import records
 from digits.service import Service
 from digits.service.evaluations import sources
+from digits.service.evaluations.inputs import thumbnail
+from digits.service.plugins.host import read_foreign
 from digits.testing.runs import make_dataset, striped_pictures
 from tests.plugin_host.hosts import running_host
 
@@ -41,9 +45,23 @@ def test_a_database_is_read_elsewhere_with_all_that_belongs_to_it(
         (tmp_path / "linked/data.mdb").symlink_to("/etc/hostname")
         with pytest.raises(DigitsError, match="outside the folders"):
             list(sources._records(service, tmp_path / "linked", 0, None))
+        _check_pictures(service, tmp_path, monkeypatch)
         monkeypatch.setattr("digits.service.plugins.host.call", _too_late)
         with pytest.raises(LimitExceeded, match=r"could not be read within 300 seconds.*request_seconds"):
             list(sources._records(service, split, 0, None))
+
+
+def _check_pictures(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a page shows again are read there too, and not behind a link that was turned after the look."""
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "red.png")
+    monkeypatch.setattr("digits.utils.image.load_image", _not_here)
+    small = Image.open(io.BytesIO(thumbnail(service, str(tmp_path / "red.png"), 30)))
+    assert (small.size, small.getpixel((3, 3))) == ((30, 20), (255, 0, 0))
+    (tmp_path / "turned.png").symlink_to("/etc/hostname")
+    header = {"path": str(tmp_path / "turned.png"), "allowed_roots": [str(tmp_path)]}
+    for operation, more in (("thumbnail", {"side": 9}), ("prepared-picture", {"meta": {"input_shape": [3, 4, 4]}})):
+        with pytest.raises(DigitsError, match="outside the folders"):
+            read_foreign(service, operation, header | more)
 
 
 def _not_here(*_: object, **__: object) -> None:

@@ -87,6 +87,16 @@ def test_a_path_and_a_feature_are_taken_too(address, tmp_path):
     assert (best(answer, 0), best(answer, 1)) == (2, 0)
 
 
+def test_a_link_that_leads_out_of_the_allowed_folders_by_now_is_not_followed(address, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out.png").write_bytes(encoded(grey(200)))
+    (tmp_path / "in/turned.png").symlink_to(tmp_path / "out.png")
+    header = {"op": "predict", "pictures": [{"path": str(tmp_path / "in/turned.png")}], "roots": [str(tmp_path / "in")]}
+    with pytest.raises(DigitsError, match="outside the folders"):
+        messages.call(address, messages.Message(header))
+    assert best(messages.call(address, messages.Message({**header, "roots": [str(tmp_path)]}))) == 2
+
+
 def odd_pictures() -> dict[str, bytes]:
     bright = np.full((30, 20, 3), 230, dtype=np.uint8)
     alpha = np.full((30, 20, 4), 0, dtype=np.uint8)  # fully transparent black: white when shown

@@ -15,6 +15,7 @@ import pytest
 
 from digits.service import accounts
 from digits.web.connections import Connection, Strangers, first_to_go
+from digits.web.worker import OPENING
 from tests.conftest import RunningServer, start_server
 
 PASSWORD = "correct horse"
@@ -236,6 +237,18 @@ def test_the_last_word_is_not_waited_for_and_the_crowd_goes_first() -> None:
             [connection.send_now(bytes(1 << 20)) for _ in range(1000)]
     assert first_to_go([(1, "a"), (2, "b"), (3, "c"), (4, "b")]) == 2
     assert first_to_go([(1, "a"), (2, "b")]) == 1
+
+
+def test_live_pages_that_come_together_are_all_opened_a_few_at_a_time(site: Site) -> None:
+    refused = [site.connect(head("GET /events HTTP/1.1", {"Connection": "close"})) for _ in range(OPENING + 2)]
+    assert [all_of(sock).partition("\r\n")[0] for sock in refused] == ["HTTP/1.1 302 FOUND"] * len(refused)  # to log in
+    live = [site.connect(head("GET /events HTTP/1.1", site.cookie)) for _ in range(OPENING + 2)]
+    for sock in live:
+        text = b""
+        while b"retry: 1000" not in text:
+            assert (part := sock.recv(1 << 16))
+            text += part
+    assert site.answers()
 
 
 def test_the_server_ends_while_they_are_open(site: Site) -> None:

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
@@ -27,10 +27,12 @@ OURS = frozenset({MODULE, "network", "predict", "predicting"})  # modules of an 
 
 @dataclass(frozen=True)
 class LayerFile:
-    """A layer file: where it lies, and the name that its user knows it by, e.g. `my_layers.py`."""
+    """A layer file: where it lies, and the name that its user knows it by, e.g. `my_layers.py`. Of one that lies where others may
+    change it `data` is what was read and looked at: the file is not opened again."""
 
     path: Path
     name: str
+    data: bytes | None = field(default=None, repr=False)
 
     @property
     def copy_name(self) -> str:
@@ -93,6 +95,10 @@ class _Finder(MetaPathFinder):
         self.module, self.file = module, file
         self.loaded: ModuleType | None = None
 
+    def content(self, path: str) -> bytes | None:
+        """What was read of the file; None where it is to be read, and for any other path."""
+        return self.file.data if path == str(self.file.path) else None
+
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != self.module:
             return None
@@ -113,6 +119,10 @@ class _Source(SourceFileLoader):
         self._finder.loaded = module
         super().exec_module(module)
 
+    def get_data(self, path: str) -> bytes:
+        data = self._finder.content(path)
+        return super().get_data(path) if data is None else data
+
     def set_data(self, path: str, data: bytes, *, _mode: int = 0o666) -> None:  # type: ignore[override]
         pass
 
@@ -125,6 +135,10 @@ class _Sourceless(SourcelessFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         self._finder.loaded = module
         super().exec_module(module)
+
+    def get_data(self, path: str) -> bytes:
+        data = self._finder.content(path)
+        return super().get_data(path) if data is None else data
 
 
 class _SameModule(Loader):

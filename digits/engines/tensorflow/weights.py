@@ -54,12 +54,18 @@ def read_metadata(path: Path) -> tuple[dict[str, Any], np.ndarray | None]:
 
 
 def load_into(model: Any, path: Path) -> None:
-    """Give a built model the weights of a snapshot of the same network. StorageError where they do not fit."""
-    with warnings.catch_warnings():
+    """Give a built model the weights of a snapshot of the same network: read once, and looked at before Keras gets them, for they
+    may have come with a model of others. StorageError where they do not fit, or lead to other files."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="weights-") as folder:
         warnings.simplefilter("ignore")
+        own = Path(folder) / WEIGHTS
         try:
-            model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
+            with zipfile.ZipFile(path) as archive:
+                own.write_bytes(_member(archive, WEIGHTS, path))
+            with h5py.File(own, "r") as handle:
+                check_values(handle, own.stat().st_size)
+            model.load_weights(own)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             message = str(error).strip().splitlines()[0]
             raise StorageError(f"{path} does not fit its network text: {message}") from error
 

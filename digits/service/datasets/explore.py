@@ -17,6 +17,7 @@ from digits.errors import BadRequest, NotFound
 from digits.images.addresses import encode_picture, shown_pair
 from digits.service import Service
 from digits.service.datasets.contents import SPLITS, require_done
+from digits.service.datasets.records import open_split
 from digits.storage.events import read_lines
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
@@ -33,6 +34,7 @@ MAX_SIZE = 500
 WINDOW = 5
 THUMB_SIDE = 192
 HEAT_BINS = 32
+IN_WORDS = ("index", "vector")  # kinds of labels that a table has words for
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
     labels = [{"index": i, "name": name, "count": n} for i, (name, n) in enumerate(class_counts(info, split))]
     if query.label is not None and not 0 <= query.label < len(labels):
         raise BadRequest(f"There is no class {query.label}; {job.name} has classes 0 to {len(labels) - 1}.")
-    reader = split_reader(service.folder(job.id), split.name)
+    reader = open_split(service, job.id, split.name)
     if query.label is not None and not reader.can_find_class:
         raise BadRequest(f"The records of {job.name} cannot be searched by class.", advice="Leave label out.")
     indices, total = _page_indices(reader, query)
@@ -78,17 +80,10 @@ def gallery(service: Service, job: Job, query: GalleryQuery) -> dict[str, Any]:
 def picture(service: Service, job: Job, split: str, index: int, thumb: bool) -> tuple[bytes, str]:
     """One record's picture and its content type. Raises NotFound when there is no such record."""
     info, found = _split(service, job, split)
-    reader = split_reader(service.folder(job.id), found.name)
+    reader = open_split(service, job.id, found.name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
     return encode_picture(shown_pair(reader.feature(index), info.extra), THUMB_SIDE if thumb else 0)
-
-
-def split_reader(folder: JobFolder, name: str) -> RecordReader:
-    """The reader of one split (`train_db`, …)."""
-    from digits.storage.records.open import open_split
-
-    return open_split(folder, name)
 
 
 def page_window(page: int, pages: int) -> list[int]:
@@ -187,7 +182,8 @@ def _records(reader: RecordReader, indices: np.ndarray, names: tuple[str, ...]) 
     columns = {name: reader.column(name, indices) for name in ("key", "source", "original_size", "group", "shape")}
     from digits.tasks.label_forms import table_label
 
-    labels, kind = reader.labels(indices), reader.meta.label_kind
+    kind = reader.meta.label_kind
+    labels = reader.labels(indices) if kind in IN_WORDS else None  # others are shown as pictures
     rows = []
     for at, index in enumerate(indices):
         row: dict[str, Any] = {"index": int(index), **{name: _plain(values[at]) for name, values in columns.items()}}

@@ -11,7 +11,7 @@ from digits.images.addresses import encode_picture
 from digits.images.palette import map_palette
 from digits.service import Service
 from digits.service.datasets.contents import SPLITS, require_done
-from digits.service.datasets.explore import split_reader
+from digits.service.datasets.records import open_split
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels, of
 
@@ -29,7 +29,7 @@ def label_picture(service: Service, job: Job, split: str, index: int) -> bytes:
     info = service.folder(job.id).find_dataset_info()
     if info is None or name not in info.splits:
         raise NotFound(f"{job.name} has no split {split!r}.")
-    reader = split_reader(service.folder(job.id), name)
+    reader = open_split(service, job.id, name)
     if not 0 <= index < len(reader):
         raise NotFound(f"{job.name} has no record {index} in its {split} split; it has {len(reader)}.")
     labels = Labels.of_records(reader.meta, info)

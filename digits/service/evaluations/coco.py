@@ -16,6 +16,7 @@ from digits.domain.inference import OUTPUT, EvaluationSpec
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.damage import require_records
+from digits.service.datasets.records import find_split
 from digits.service.evaluations.results import evaluation_result, predictions
 from digits.service.models.create import info_of
 from digits.storage.files import read_json
@@ -158,13 +159,11 @@ def _opened(service: Service, job: Job) -> tuple[PredictionReader, Ids, list[str
 
 def _records(service: Service, spec: EvaluationSpec) -> tuple[RecordReader | None, list[str]]:
     """The records that were evaluated, and the classes of their data set; none of files."""
-    from digits.storage.records.open import find_split
-
     info = info_of(service, spec.dataset_id) if spec.source == "split" else None
     if info is None:
         return None, []
     require_records(service, spec.dataset_id)
-    return find_split(service.folder(spec.dataset_id), spec.split), list(info.class_labels)
+    return find_split(service, spec.dataset_id, spec.split), list(info.class_labels)
 
 
 def _rows(reader: PredictionReader) -> Iterator[Row]:

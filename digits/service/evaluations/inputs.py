@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -11,8 +10,10 @@ from digits.domain.datasets import STAGES, split_name
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
 from digits.service.damage import require_records
+from digits.service.datasets.records import find_split, open_split
 from digits.service.evaluations.predict import RecordPicture
 from digits.service.files import confine as paths
+from digits.service.plugins.host import read_foreign
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.utils.values import is_digits, whole
@@ -52,14 +53,11 @@ def from_path(service: Service, text: str) -> Path | bytes:
 
 def from_record(service: Service, model: Job, text: str) -> RecordPicture:
     """A record `split:index` of the model's data set. BadRequest or NotFound when there is none."""
-    from digits.storage.records.open import open_split
-
     split, _, number = text.partition(":")
     index = whole(number, "the number of record")
     require_records(service, model.dataset_id)
-    folder = service.folder(model.dataset_id)
-    info = folder.dataset_info()
-    reader = open_split(folder, split_name(split), info)
+    info = service.folder(model.dataset_id).dataset_info()
+    reader = open_split(service, model.dataset_id, split_name(split), info)
     if index >= len(reader):
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
     return record_picture(reader, index, info.extra)
@@ -77,26 +75,19 @@ def record_picture(reader: RecordReader, index: int, described: Mapping[str, Any
 
 def record_label(service: Service, model: Job, text: str) -> Any:
     """The label of a record that is named as `from_record` has it; None for any other text, and where records have none."""
-    from digits.storage.records.open import find_split
-
     split, colon, number = text.partition(":")
     if not colon or not is_digits(number) or f"{split}_db" not in STAGES:
         return None
     require_records(service, model.dataset_id)
-    reader = find_split(service.folder(model.dataset_id), split_name(split))
+    reader = find_split(service, model.dataset_id, split_name(split))
     index = whole(number, "the number of record")
     labels = reader.labels([index]) if reader is not None and index < len(reader) else None
     return None if labels is None else labels[0]
 
 
-def thumbnail(path: Path, side: int = THUMB_SIDE) -> bytes:
-    """A picture file as PNG, shrunk to fit `side` pixels. Raises LoadImageError."""
-    from PIL import Image
-
-    from digits.utils.image import load_image
-
-    image = load_image(path, at_least=(side, side))
-    image.thumbnail((side, side), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+def thumbnail(service: Service, text: str, side: int = THUMB_SIDE) -> bytes:
+    """A picture file on the server as PNG, shrunk to fit `side` pixels; the plugin host reads it. Raises FormErrors for a path
+    that may not be read, LoadImageError."""
+    path = paths.readable_file(service, text, "path")
+    header = {"path": str(path), "allowed_roots": [str(root) for root in paths.allowed_roots(service)], "side": side}
+    return bytes(read_foreign(service, "thumbnail", header).arrays["png"].tobytes())

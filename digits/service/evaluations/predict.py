@@ -20,6 +20,7 @@ from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
 from digits.service.evaluations.layers import LayerView
+from digits.service.files.confine import allowed_roots
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.storage.jobs.store import Job
 
@@ -152,7 +153,8 @@ def infer(
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
     switches |= {"in_picture": in_picture, "as_given": as_given}
-    header = {"op": "predict", "pictures": requested, **switches, "scratch": str(scratch or "")}
+    roots = [str(root) for root in allowed_roots(service)]
+    header = {"op": "predict", "pictures": requested, **switches, "roots": roots, "scratch": str(scratch or "")}
     answer = _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
     known = [replace(one, pixels_of=_pixels_of(picture)) for one, picture in zip(answer.results, pictures, strict=True)]
     return replace(answer, results=known)

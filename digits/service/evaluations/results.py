@@ -21,12 +21,14 @@ from digits.errors import BadRequest, Conflict, DigitsError, NotFound
 from digits.images.addresses import picture_address
 from digits.service import Service
 from digits.service.damage import require_records, require_usable
+from digits.service.datasets.records import find_split
 from digits.service.evaluations.in_picture import mask_png
 from digits.service.files import confine as paths
 from digits.service.files.names import safe_name
 from digits.service.models.create import info_of
 from digits.service.models.history import read_history
 from digits.service.models.validation_samples import META_FILE, class_colours
+from digits.service.plugins.host import read_foreign
 from digits.storage.events import read_lines
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
@@ -280,12 +282,10 @@ class _Pictures:
     """What the network saw and what is true: of the records of a split, or of files, which bring no truth."""
 
     def __init__(self, service: Service, spec: EvaluationSpec, task: Task, labels: list[str]) -> None:
-        from digits.storage.records.open import find_split
-
         self.service, self.spec, self.task = service, spec, task
         if spec.source == "split":
             require_records(service, spec.dataset_id)
-        self.reader = find_split(service.folder(spec.dataset_id), spec.split) if spec.source == "split" else None
+        self.reader = find_split(service, spec.dataset_id, spec.split) if spec.source == "split" else None
         info = info_of(service, spec.dataset_id) if self.reader else None
         self.match = match_classes(info.class_labels if info else (), labels)
         self.void = info.ignored if info else IGNORED
@@ -305,11 +305,13 @@ class _Pictures:
         return None if labels is None else self._renumbered(labels[0])
 
     def _prepared(self, path: str) -> np.ndarray | None:
-        from digits.images.prepare_for_model import Preparer
-
+        """A file as the network got it; the plugin host reads it."""
         try:
+            found = paths.readable_file(self.service, path, "path")
+            roots = [str(root) for root in paths.allowed_roots(self.service)]
             meta = read_json(self.service.folder(self.spec.model_id).path / META_FILE)
-            return Preparer(meta, dont_resize=self.spec.dont_resize)(paths.readable_file(self.service, path, "path"))
+            header = {"path": str(found), "allowed_roots": roots, "meta": meta, "dont_resize": self.spec.dont_resize}
+            return read_foreign(self.service, "prepared-picture", header).arrays["feature"]
         except DigitsError:
             return None
 

@@ -252,7 +252,7 @@ def _records(
     requested = {"path": str(path), "allowed_roots": roots, "records": limit, "most": MAX_SAMPLES, "count": CHUNK}
     start, total = 0, 1
     while start < total:
-        answer = plugins.read_records(service, {**requested, "start": start, "scratch": str(scratch or "")})
+        answer = plugins.read_foreign(service, "records", {**requested, "start": start, "scratch": str(scratch or "")})
         total, rows = answer.header["total"], len(answer.header["keys"])
         columns = (answer.header[name] for name in ("keys", "numbers", "origins"))
         for row, (key, number, origin) in enumerate(zip(*columns, strict=True)):

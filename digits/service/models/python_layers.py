@@ -1,8 +1,12 @@
-"""The Python layer file of a new model: which one is meant, a look at it without running it, its copy in the model's folder."""
+"""The Python layer file of a new model: which one is meant, a look at it without running it, its copy in the model's folder.
+
+Holds: the file is opened once and judged by what was opened; what was looked at is what is checked, kept and run.
+"""
 
 from __future__ import annotations
 
 import ast
+import base64
 import importlib.util
 import re
 import shutil
@@ -11,9 +15,9 @@ from typing import Any, Protocol
 
 from digits.domain.jobs import Kind
 from digits.engines.network.python_layers import MODULE, SUFFIXES, LayerFile, layer_file_of
-from digits.errors import DigitsError, FormErrors
+from digits.errors import DigitsError, Forbidden, FormErrors
 from digits.service import Service
-from digits.service.files.confine import readable_file
+from digits.service.files.confine import confinement, readable_file
 from digits.storage.jobs.store import Job
 
 CLIENT, SERVER = "python_layer_client_file", "python_layer_server_file"
@@ -43,9 +47,10 @@ def chosen(service: Service, form: Fields) -> LayerFile | None:
     if not text:
         return None
     path = readable_file(service, text, field)
-    if found := problem(path):
+    data = _read(service, path, field)
+    if found := problem(path.suffix.lower(), data):
         raise FormErrors({field: [f"{path.name}: {found}"]})
-    return LayerFile(path, _name(service, path))
+    return LayerFile(path, _name(service, path), data)
 
 
 def of_model(service: Service, job: Job, field: str) -> LayerFile | None:
@@ -56,14 +61,22 @@ def of_model(service: Service, job: Job, field: str) -> LayerFile | None:
         raise FormErrors({field: [str(error)]}) from error
 
 
-def problem(path: Path) -> str:
+def _read(service: Service, path: Path, field: str) -> bytes:
+    """The file, or a byte more of it than one may have. FormErrors where a link leads elsewhere by now, or it cannot be read."""
+    try:
+        with confinement(service).open(path) as file:
+            return file.read(LARGEST + 1)
+    except (Forbidden, OSError) as error:
+        raise FormErrors({field: [f"{path.name} cannot be read: {error}"]}) from error
+
+
+def problem(suffix: str, data: bytes) -> str:
     """What keeps a file from being one of Python layers, in words; empty where nothing is seen."""
-    if path.suffix.lower() not in SUFFIXES:
+    if suffix not in SUFFIXES:
         return f"this is no Python file; expected one of {', '.join(SUFFIXES)}."
-    if path.stat().st_size > LARGEST:
+    if len(data) > LARGEST:
         return f"it has more than {LARGEST >> 20} MiB."
-    data = path.read_bytes()
-    if path.suffix.lower() == ".pyc":
+    if suffix == ".pyc":
         other = data[:4] != importlib.util.MAGIC_NUMBER
         return "another version of Python compiled it. Give the .py file." if other else ""
     try:
@@ -97,13 +110,19 @@ def notes(file: LayerFile | None, text: str) -> list[str]:
 def keep(file: LayerFile, folder: Path) -> Path:
     """The copy of a layer file in a model's folder."""
     copy = folder / file.copy_name
-    shutil.copyfile(file.path, copy)
+    if file.data is None:
+        shutil.copyfile(file.path, copy)
+    else:
+        copy.write_bytes(file.data)
     return copy
 
 
 def request_of(file: LayerFile | None) -> dict[str, str]:
     """A file as it is sent to the process that checks a network text; empty for none."""
-    return {} if file is None else {"path": str(file.path), "name": file.name}
+    if file is None:
+        return {}
+    data = {} if file.data is None else {"data": base64.b64encode(file.data).decode()}
+    return {"path": str(file.path), "name": file.name, **data}
 
 
 def form_values(service: Service, file: LayerFile | None, folder: Path) -> dict[str, Any]:

@@ -139,12 +139,14 @@ def request(
                 ) from error
 
 
-def read_records(service: Service, header: Mapping[str, Any]) -> Message:
-    """Records of a database that somebody named (`digits.plugin_host.records.read`). Raises what that raises, LimitExceeded where
-    it took too long or too much memory, HostAway when no host runs, Unavailable when it ended over it."""
+def read_foreign(service: Service, operation: str, header: Mapping[str, Any]) -> Message:
+    """What the host reads of a file of others, whose `path` the header names (`plugin_host.records`, `plugin_host.pictures`).
+
+    Raises what that raises, LimitExceeded where it took too long or too much memory, HostAway when no host runs, Unavailable when
+    it ended over it."""
     seconds = service.settings.request_seconds
     try:
-        return call(service.jobs_dir, Message({**header, "op": "records", "limit": seconds}), seconds)
+        return call(service.jobs_dir, Message({**header, "op": operation, "limit": seconds}), seconds)
     except NoAnswerInTime as error:
         words = f"{header['path']} could not be read within {seconds:g} seconds."
         raise LimitExceeded(words, advice=_who_limits(service, seconds).strip()) from error

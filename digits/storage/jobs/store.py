@@ -211,6 +211,16 @@ class JobReader:
         with Session(self.engine) as session:
             return list(session.scalars(select(DependencyRow.parent_id).where(DependencyRow.job_id == job_id)))
 
+    def parents_of(self, job_ids: Collection[str]) -> dict[str, list[str]]:
+        """`parents` of several jobs, by id; those without any are left out."""
+        found: dict[str, list[str]] = {}
+        with Session(self.engine) as session:
+            for some in _in_parts(job_ids):
+                statement = select(DependencyRow.job_id, DependencyRow.parent_id).where(DependencyRow.job_id.in_(some))
+                for job_id, parent in session.execute(statement):
+                    found.setdefault(job_id, []).append(parent)
+        return found
+
     def children_of(self, job_ids: Collection[str], kind: str, *, with_deleted: bool = False) -> dict[str, list[Job]]:
         """Jobs of a kind that need the given ones and are not deleted, oldest first, by the job that they need."""
         found: dict[str, list[Job]] = {}

@@ -1,6 +1,7 @@
 """Records that stay where they are: an LMDB of Datum messages (and one of labels) behind the interface of `RecordReader`.
 
-A split's folder then holds `records.json` (with `external`, the folders' paths), `keys.npy`, `labels.npy` and `shapes.npy`.
+A split's folder then holds `records.json` (with `external`, the folders' paths), `keys.npy`, `labels.npy` and `shapes.npy`, which
+are ours; who has them needs the databases of others for pictures alone, and for labels that are no numbers.
 """
 
 from __future__ import annotations
@@ -22,23 +23,25 @@ KEYS_FILE = "keys.npy"
 ROOTS = "roots"  # where its databases may lie
 
 
-class LmdbRecordReader(RecordReader):
-    """Reads one split in place. Raises StorageError when a database is gone."""
+class InPlaceReader(RecordReader):
+    """What is known of one split in place; `_picture` and `_label` of who reads its databases give the rest."""
 
     def __init__(self, split_dir: Path) -> None:
         self.path = Path(split_dir)
         marker = read_json(self.path / MARKER)
         self.meta = RecordMeta.from_json(marker["meta"])
-        external = marker["external"]
-        allowed = Confinement(external.get(ROOTS) or EVERYWHERE)  # older versions did not keep them
-        try:
-            self._images = DatumDatabase(Path(external["images"]), allowed)
-            self._label_database = DatumDatabase(Path(external["labels"]), allowed) if external.get("labels") else None
-        except DataError as error:
-            raise StorageError(f"A database that the data set uses in place is gone: {error}", advice="Put it back.") from error
+        self.external = marker["external"]
         self._keys = np.load(self.path / KEYS_FILE, allow_pickle=False)
         self._scalars = np.load(self.path / "labels.npy", allow_pickle=False)
         self._shapes = np.load(self.path / "shapes.npy", allow_pickle=False)
+
+    def _picture(self, index: int) -> np.ndarray:
+        """A picture as its database has it, (C, H, W), RGB."""
+        raise NotImplementedError
+
+    def _label(self, index: int) -> np.ndarray:
+        """A label as its database has it, (C, H, W)."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -59,7 +62,7 @@ class LmdbRecordReader(RecordReader):
 
     def feature(self, index: int) -> np.ndarray:
         """As `RecordReader.feature`: (C, H, W), RGB, of the type of most."""
-        return np.ascontiguousarray(self._images.get(self._key(index)).array, np.dtype(self.meta.feature_dtype))
+        return np.ascontiguousarray(self._picture(index), np.dtype(self.meta.feature_dtype))
 
     def encoded(self, index: int) -> bytes | None:
         return None
@@ -68,10 +71,10 @@ class LmdbRecordReader(RecordReader):
         rows = np.asarray(indices, np.int64)
         if self.meta.label_kind == "none":
             return None
-        if self._label_database is None:
+        if not self.external.get("labels"):
             return self._scalars[rows]
         dtype = np.dtype(self.meta.label_dtype)
-        found = [self._label_database.get(self._key(int(row))).array.astype(dtype, copy=False) for row in rows]
+        found = [self._label(int(row)).astype(dtype, copy=False) for row in rows]
         if self.meta.label_shape is None:
             return found
         return np.stack(found) if found else np.empty((0, *self.meta.label_shape), self.meta.label_dtype)
@@ -97,7 +100,7 @@ class LmdbRecordReader(RecordReader):
         if name == "label" and self.meta.label_kind == "index":
             return [int(self._scalars[row]) for row in rows]
         if name in ("source", "group"):
-            return [str(self._images.path) if name == "source" else ""] * len(rows)
+            return [str(self.external["images"]) if name == "source" else ""] * len(rows)
         raise StorageError(f"Records used in place have no column {name!r}.")
 
     def numbers(self, name: str) -> np.ndarray:
@@ -114,3 +117,24 @@ class LmdbRecordReader(RecordReader):
         if not 0 <= index < len(self._keys):
             raise IndexError(f"record {index} of {len(self._keys)}")
         return bytes(self._keys[index])
+
+
+class LmdbRecordReader(InPlaceReader):
+    """Reads one split in place. Raises StorageError when a database is gone."""
+
+    def __init__(self, split_dir: Path) -> None:
+        super().__init__(split_dir)
+        external = self.external
+        allowed = Confinement(external.get(ROOTS) or EVERYWHERE)  # older versions did not keep them
+        try:
+            self._images = DatumDatabase(Path(external["images"]), allowed)
+            self._label_database = DatumDatabase(Path(external["labels"]), allowed) if external.get("labels") else None
+        except DataError as error:
+            raise StorageError(f"A database that the data set uses in place is gone: {error}", advice="Put it back.") from error
+
+    def _picture(self, index: int) -> np.ndarray:
+        return self._images.get(self._key(index)).array
+
+    def _label(self, index: int) -> np.ndarray:
+        assert self._label_database is not None
+        return self._label_database.get(self._key(index)).array

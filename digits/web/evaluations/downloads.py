@@ -12,7 +12,6 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.coco import coco_results, coco_truth
 from digits.service.evaluations.downloads import Rows, class_rows, confusion_rows, csv_text, prediction_rows, sample_rows
-from digits.service.files import confine as paths
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.web.http import arguments
@@ -67,7 +66,7 @@ def picture(job_id: str, row: int) -> Response:
     if is_address(path):
         raise LoadImageError(f"{path} is not fetched again to be shown.")
     side = pictures.THUMB_SIDE if arguments.choice("size", ("thumb", "full"), "thumb") == "thumb" else 2048
-    data = pictures.thumbnail(paths.readable_file(get_service(), path, "path"), side)
+    data = pictures.thumbnail(get_service(), path, side)
     response = Response(data, mimetype="image/png")
     response.cache_control.private = True
     response.cache_control.max_age = 3600

@@ -140,7 +140,7 @@ def group() -> Any:
     name = arguments.given("group_name") or ""
 
     def regroup(service: Service, jobs: Sequence[Job]) -> list[str]:
-        return job_actions.for_each(service, lambda service, job: job_actions.edit(service, job, group=name), jobs)
+        return job_actions.regroup_many(service, jobs, name)
 
     return _for_many(regroup, "Jobs regrouped.", require_user())
 

@@ -1,13 +1,14 @@
 """`python -m digits.worker.probes.network_check --framework NAME --out FILE`: build a network text once and write what came out.
 
-Reads `{"text", "contexts", "layers"}` as JSON from stdin (the last are `path` and `name` of a Python layer file, or empty) and
-writes `{"report": …}` or `{"problem": text}` to FILE. Both texts are code: this process has limits on its time and memory, and
-what they print goes nowhere.
+Reads `{"text", "contexts", "layers"}` as JSON from stdin (the last are `path` and `name` of a Python layer file, and `data`, what
+is in it as base64, where the path is not to be opened any more; or empty). Writes `{"report": …}` or `{"problem": text}` to FILE.
+Both texts are code: this process has limits on its time and memory, and what they print goes nowhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import resource
@@ -37,9 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     request = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     _silence()
-    use(LayerFile(Path(request["layers"]["path"]), str(request["layers"]["name"])) if request.get("layers") else None)
+    use(_layer_file(request.get("layers") or {}))
     write_json(options.out, check(options.framework, str(request["text"]), request["contexts"]))
     return 0
+
+
+def _layer_file(given: Mapping[str, str]) -> LayerFile | None:
+    if not given:
+        return None
+    if "data" in given:  # whatever lies at that path by now is not even shown as the line of an error
+        return LayerFile(Path(Path(given["path"]).name), given["name"], base64.b64decode(given["data"]))
+    return LayerFile(Path(given["path"]), given["name"])
 
 
 def check(framework: str, text: str, contexts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

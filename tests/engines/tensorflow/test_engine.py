@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ import torchvision  # noqa: F401 - its native parts cannot be loaded after Tenso
 from digits.domain.events import MetricEvent, WarningEvent
 from digits.domain.training import Augmentation
 from digits.engines.base import NetworkContext, get_engine
-from digits.errors import NetworkError, StorageError, TrainingError
+from digits.errors import DigitsError, NetworkError, StorageError, TrainingError
 from digits.frameworks import available_frameworks
 from digits.testing.engines import EngineContract
 from digits.testing.runs import make_dataset, squared_pictures, striped_pictures, train
@@ -275,3 +276,32 @@ class TestTensorflow(EngineContract):
         monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: seen.update(visible=devices))
         start(1, gpu=gpu)
         assert seen == {"grows": grows, "visible": visible}
+
+
+@pytest.mark.parametrize("kind", ["external link", "external values", "soft link"])
+def test_a_snapshot_that_came_with_a_model_of_others_leads_nowhere(tmp_path: Path, kind: str) -> None:
+    import h5py
+    import keras
+
+    from digits.engines.tensorflow.weights import load_into
+
+    with h5py.File(tmp_path / "secret.h5", "w") as secret:
+        secret["secret"] = np.full((4, 1), 7, np.float32)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.save_weights(tmp_path / "w.weights.h5")
+    with h5py.File(tmp_path / "w.weights.h5", "r+") as file:
+        place = file["layers/dense/vars"]
+        kernel = place["0"][()]
+        del place["0"]
+        if kind == "external link":
+            place["0"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/secret")
+        elif kind == "external values":
+            place.create_dataset("0", (4, 1), "f4", external=[(str(tmp_path / "secret.h5"), 0, 16)])
+        else:
+            file["elsewhere"] = kernel
+            place["0"] = h5py.SoftLink("/elsewhere")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as packed:
+        packed.write(tmp_path / "w.weights.h5", "model.weights.h5")
+    with pytest.raises(DigitsError, match=r"another file|SoftLink"):  # of soft links Keras itself wants none
+        load_into(model, tmp_path / "model.keras")
+    assert not (model.get_weights()[0] == 7).any()

@@ -31,11 +31,12 @@ def database(tmp_path: Path) -> Path:
 def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the plugin host does it (see `plugin_host/test_records.py`)."""
 
-    def read(service: Service, header: Mapping[str, Any]) -> Message:
+    def read(service: Service, operation: str, header: Mapping[str, Any]) -> Message:
+        assert operation == "records"
         numbers = (header[name] for name in ("start", "count", "most", "records"))
         return Message(*records.read(Path(header["path"]), header["allowed_roots"], *numbers))
 
-    monkeypatch.setattr(plugins, "read_records", read)
+    monkeypatch.setattr(plugins, "read_foreign", read)
     monkeypatch.setattr(sources, "CHUNK", 2)
 
 

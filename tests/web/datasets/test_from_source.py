@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lmdb
@@ -19,6 +20,7 @@ from PIL import Image
 from digits.config import Settings
 from digits.domain.jobs import Status
 from digits.service import Service
+from digits.service.evaluations.inputs import from_record, record_label
 from digits.service.plugins import host as plugins
 from digits.storage.records.caffe_datum import make_datum
 from digits.storage.records.open import open_records
@@ -222,6 +224,23 @@ class TestPrebuilt:
         mean = np.load(place / "lmdb" / "train.npy").mean(axis=(0, 2, 3))
         np.testing.assert_allclose(reader.meta.mean, mean)
 
+    def test_pages_of_them_are_not_read_by_who_answers(
+        self, make: Any, databases: dict[str, str], client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = make("/datasets/images/generic.json", **databases)
+        reader = open_records(Path(found["directory"]) / "train_db")
+        picture, label = reader.feature(3), reader.labels([3])[0]
+        del reader  # a database is opened once in a process
+        monkeypatch.setattr("lmdb.open", _not_here)
+        page = client.get(f"/datasets/generic/explore?job_id={found['id']}&db=train_db/features")
+        addresses = re.findall(rf"/datasets/{found['id']}/picture[^\"]*", page.text)
+        assert addresses
+        for address in (addresses[0], f"/datasets/{found['id']}/label?db=train&index=3"):
+            assert client.get(address.replace("&amp;", "&")).status_code == 200, address
+        model = SimpleNamespace(dataset_id=found["id"])
+        np.testing.assert_array_equal(from_record(service, model, "train:3").feature, picture)
+        np.testing.assert_array_equal(record_label(service, model, "train:3"), label)
+
     def test_without_label_databases_the_number_in_the_record_counts(self, make: Any, databases: dict[str, str]) -> None:
         sent = {name: path for name, path in databases.items() if name.endswith("images")}
         found = make("/datasets/images/generic.json", **sent, force_same_shape=0, resize_channels=7)
@@ -245,6 +264,10 @@ class TestPrebuilt:
         assert answer.status_code == 400
         assert "neither an LMDB" in answer.json["errors"]["prebuilt_train_images"][0]
         assert "outside the folders" in answer.json["errors"]["prebuilt_val_images"][0]
+
+
+def _not_here(*_: object, **__: object) -> None:
+    raise AssertionError("opened in this process")
 
 
 class TestPages:

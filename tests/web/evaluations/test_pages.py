@@ -9,10 +9,13 @@ from PIL import Image
 
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
+from digits.ipc.messages import Message
 from digits.ipc.supervisor_client import ControlError
 from digits.metrics.classification_report import ClassificationReport
+from digits.plugin_host.pictures import thumbnail
 from digits.service import Service
 from digits.service.evaluations import create as evaluations
+from digits.service.evaluations import inputs
 from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
@@ -124,6 +127,18 @@ def test_arguments_that_make_no_sense_are_refused(client, evaluation, query):
 def test_labels_that_do_not_exist_find_nothing(client, evaluation):
     assert client.get(f"/evaluations/{evaluation.id}?label=99&predicted=7").status_code == 200
     assert client.get(f"/evaluations/{evaluation.id}/samples.json?label=99&predicted=7").get_json()["samples"] == []
+
+
+@pytest.fixture(autouse=True)
+def read_here(monkeypatch):
+    """Pictures are read as the plugin host does it, which runs in no test of this file."""
+
+    def read(service, operation, header):
+        assert operation == "thumbnail"
+        data = thumbnail(header["path"], header["allowed_roots"], header["side"])
+        return Message({}, {"png": np.frombuffer(data, np.uint8)})
+
+    monkeypatch.setattr(inputs, "read_foreign", read)
 
 
 def test_pictures_are_shown_small_and_only_from_allowed_folders(client, service, evaluation):

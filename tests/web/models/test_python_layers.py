@@ -174,3 +174,28 @@ def test_a_text_is_looked_at_with_its_layers(client: FlaskClient, data: Path) ->
     assert list(answer.get_json()["errors"]) == ["python_layer_server_file"]
     answer = client.post("/models/visualize-network.json", data={**sent, **upload("def f(:\n")})
     assert list(answer.get_json()["errors"]) == ["python_layer_client_file"]
+
+
+def test_what_was_looked_at_is_kept_whatever_lies_there_later(
+    client: FlaskClient, dataset: Job, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file becomes a link out of the folder between the looks: what was read once is what goes with the model."""
+    file = data / "turned.py"
+    file.write_text(LAYERS)
+    outside = data.parent / "secret.py"
+    outside.write_text("secret = 1\n")
+    judged = python_layers.problem
+
+    def turn(suffix: str, content: bytes) -> str:
+        file.unlink()
+        file.symlink_to(outside)
+        return judged(suffix, content)
+
+    monkeypatch.setattr(python_layers, "problem", turn)
+    model = made(client, dataset, module="turned", python_layer_server_file=file)
+    assert (Path(model["directory"]) / COPY).read_text() == LAYERS
+    monkeypatch.setattr(python_layers, "problem", judged)
+    monkeypatch.setattr(python_layers, "readable_file", lambda service, text, field: Path(text))  # the look came before the link
+    answer = post(client, dataset, module="turned", python_layer_server_file=file)
+    assert answer.status_code == 400
+    assert "outside the folders" in answer.get_json()["errors"]["python_layer_server_file"][0]
