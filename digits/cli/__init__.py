@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": ("digits.cli.demo", "demo", "Start the server with a model trained on real handwritten digits."),
     "dataset": ("digits.cli.dataset", "dataset", "Create, list, show, explore, export and delete data sets."),
     "model": ("digits.cli.model", "model", "Train, list, show, abort, delete and download models."),
+    "publish": ("digits.cli.publish", "publish", "Let models answer other programs under a name, with versions and tokens."),
     "predict": ("digits.cli.predict", "predict", "Print what a model of any task makes of pictures."),
     "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
     "compare": ("digits.cli.compare", "compare", "Say which of several models is better, and what differs between them."),

@@ -19,7 +19,7 @@ from digits.domain.inference import main_output
 from digits.domain.jobs import Kind
 from digits.domain.metrics import nonfinite_text
 from digits.domain.training import TaskOptions
-from digits.errors import BadRequest, FormErrors
+from digits.errors import BadRequest, FormErrors, NotFound
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.text import read_text
 from digits.ipc.scratch import scratch_folder
@@ -35,6 +35,7 @@ from digits.service.plugins.views import ViewSample, plain
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.storage.modes import of_the_user
+from digits.storage.publications import Publications
 from digits.tasks import Labels, Task
 from digits.utils.names import is_address
 
@@ -67,14 +68,14 @@ from digits.utils.names import is_address
 def predict(
     model: str, top: int, save: Path | None, jobs_dir: str | None, as_json: bool, epoch: str | None, **given: Any
 ) -> None:
-    """Print what MODEL (its id or name), of any task, makes of pictures: files, folders, or one of the options below.
+    """Print what MODEL (its id or name, or a published name), of any task, makes of pictures: files, folders, or one of the
+    options below.
 
     The JSON has the keys of `infer_many.json`; of one class for each picture also `classifications`, the best classes with their
     percentages.
     """
     with open_service(jobs_dir) as service:
-        job = find_job(service, model, Kind.MODEL)
-        snapshot = find_snapshot(service, job, epoch)
+        job, snapshot = _model(service, model, epoch)
         plugins = any(given[name] for name in ("own", "db", "records"))  # the plugin host reads the databases of others too
         with answering(service, plugins=plugins), scratch_folder(service.jobs_dir) as scratch:
             tested = _tested(service, job, snapshot, scratch, given)
@@ -87,6 +88,21 @@ def predict(
             else:
                 _print(tested, meta, top)
     sys.exit(0 if tested.samples else 1)
+
+
+def _model(service: Service, name: str, epoch: str | None) -> tuple[Job, Snapshot]:
+    """The model of an id or a name, or the one that is active under a published name, there with the snapshot that it serves."""
+    try:
+        job = find_job(service, name, Kind.MODEL)
+    except NotFound:
+        publication = Publications(service.jobs_dir).find(name)
+        version = publication.version(publication.active) if publication is not None else None
+        if version is None:
+            raise
+        job = service.store.get(version.model_id, Kind.MODEL)
+        if epoch is None:
+            return job, Snapshot(version.epoch, version.snapshot)
+    return job, find_snapshot(service, job, epoch)
 
 
 def _tested(service: Service, model: Job, snapshot: Snapshot, scratch: Path, given: dict[str, Any]) -> TestResults:

@@ -13,6 +13,7 @@ import numpy as np
 from digits.engines.base import Candidates, Engine, LayerReport, Predictor, get_engine
 from digits.engines.network.python_layers import layer_file_of, use
 from digits.frameworks import DEFAULT
+from digits.predictor.together import Batcher
 from digits.storage.folders import JobFolder
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class LoadedModel:
         self._snapshot = snapshot
         self._lock = threading.Lock()
         self._predictor = self._load()
+        self.predict_together = Batcher(self.predict)  # as `predict`, with whoever else waits
 
     @classmethod
     def open(cls, folder: JobFolder, snapshot: str, device: str) -> LoadedModel:

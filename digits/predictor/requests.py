@@ -4,12 +4,15 @@
 ((C, H, W) in stored units, with `origin`, the numbers of `digits.images.place.Origin`, where it is known where that comes from);
 `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is `as_given`: features need not have
 the shape of the training's where the network takes them. `roots` are the folders that files may be read in, whatever links lead
-to at that moment; without them all may. The answer has `results` (per picture the names of its `outputs` and a
+to at that moment; without them all may. `together` lets pictures go through the network with those of other requests that wait
+(`digits.predictor.together`), `moments` adds to each result the mean and the mean square of every channel of what the network
+was given, `brief` leaves `meta` out. The answer has `results` (per picture the names of its `outputs` and a
 `note` on what was converted, or an `error`; with `candidates`, where the network has them, `suppression`; `origin`, where the
 main output lies over the picture), `meta`, `device`, `seconds`,
 `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
-given picture), and as PNG `<i>/image` and `layer/<j>`. `ping`: `meta`, `device`. With `scratch`, a folder, large arrays of the
-answer are files in it.
+given picture), and as PNG `<i>/image` and `layer/<j>`. `forward`: the array `batch`, features (N, C, H, W) in stored units; the
+answer has the arrays `output/<name>` (N, …), `seconds` and, with `moments`, a list of them. `ping`: `meta`, `device`. With
+`scratch`, a folder, large arrays of the answer are files in it.
 """
 
 from __future__ import annotations
@@ -83,7 +86,7 @@ def predict(model: LoadedModel, request: Message) -> Message:
     with reading_from(of_roots(tuple(header["roots"])) if "roots" in header else None):
         prepared = _prepare_all(model, request)
     ready = time.perf_counter()
-    outputs, candidates = _forward(model, prepared, bool(header.get("candidates")), bool(header.get("as_given")))
+    outputs, candidates = _forward(model, prepared, header)
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
     described = model.meta.get("image") or {}
     arrays = _arrays(prepared, outputs, described, image=bool(header.get("image")), inputs=bool(header.get("input")))
@@ -93,7 +96,12 @@ def predict(model: LoadedModel, request: Message) -> Message:
     for number, (boxes, suppression) in candidates.items():
         results[number]["suppression"] = asdict(suppression)
         arrays[f"{number}/candidates"] = boxes
-    body = {"results": results, "meta": _meta(model), "device": model.device, "seconds": seconds}
+    if header.get("moments"):
+        for number, one in enumerate(prepared):
+            if one.feature is not None:
+                results[number]["moments"] = moments(one.feature)
+    meta = {} if header.get("brief") else {"meta": _meta(model)}
+    body = {"results": results, **meta, "epoch": model.meta.get("epoch"), "device": model.device, "seconds": seconds}
     for number, (find, origin) in _in_pictures(model, prepared, outputs).items():
         results[number]["origin"] = origin.numbers
         if header.get("in_picture"):
@@ -104,7 +112,33 @@ def predict(model: LoadedModel, request: Message) -> Message:
     return Message(body, arrays)
 
 
-_OPERATIONS = {"predict": predict, "ping": ping}
+def forward(model: LoadedModel, request: Message) -> Message:
+    """Features as they are, all of one shape, together with whoever else waits."""
+    batch = np.asarray(request.arrays.get("batch"))
+    if batch.ndim != 4 or not 1 <= len(batch) <= MAX_PICTURES:
+        raise BadRequest(f"A batch is (N, C, H, W) with 1 to {MAX_PICTURES} pictures, found {batch.shape}.")
+    check_feature(batch[0], model.meta)
+    started = time.perf_counter()
+    try:
+        outputs = model.predict_together(batch)
+    except DigitsError:
+        raise
+    except Exception as error:  # a network text of the user runs here
+        raise _refused(model, batch.shape[1:], error) from error
+    seconds = {"prepare": 0.0, "forward": time.perf_counter() - started}
+    body = {"device": model.device, "epoch": model.meta.get("epoch"), "seconds": seconds, "outputs": list(outputs)}
+    if request.header.get("moments"):
+        body["moments"] = [moments(feature) for feature in batch]
+    return Message(body, {f"output/{name}": array for name, array in outputs.items()})
+
+
+_OPERATIONS = {"predict": predict, "forward": forward, "ping": ping}
+
+
+def moments(feature: np.ndarray) -> list[list[float]]:
+    """The mean and the mean square of each channel of a feature (C, H, W), in stored units."""
+    values = feature.reshape(len(feature), -1).astype(np.float64)
+    return [values.mean(axis=1).tolist(), np.square(values).mean(axis=1).tolist()]
 
 
 def _prepare_all(model: LoadedModel, request: Message) -> list[Prepared]:
@@ -146,7 +180,7 @@ Outputs = dict[int, dict[str, np.ndarray]]
 Boxes = dict[int, tuple[np.ndarray, Suppression]]
 
 
-def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool, as_given: bool) -> tuple[Outputs, Boxes]:
+def _forward(model: LoadedModel, prepared: list[Prepared], switches: Mapping[str, Any]) -> tuple[Outputs, Boxes]:
     """Outputs without batch axis by the number of their picture; boxes before suppression, where requested and known. Those of a
     shape that the network refuses become an error in `prepared`, which is raised where nothing else was requested."""
     features = {number: one.feature for number, one in enumerate(prepared) if one.feature is not None}
@@ -157,9 +191,11 @@ def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool, as_
         numbers = [known[place] for place in places]
         batch = np.stack([features[n] for n in numbers])
         try:
-            named, found = _answers(model, batch, candidates)
+            named, found = _answers(model, batch, switches)
         except Exception as error:  # a network text of the user runs here
-            if not as_given or batch.shape[1:] == tuple(model.meta.get("stored_shape") or model.meta["input_shape"]):
+            if not switches.get("as_given") or batch.shape[1:] == tuple(
+                model.meta.get("stored_shape") or model.meta["input_shape"]
+            ):
                 raise
             for number in numbers:
                 prepared[number] = Prepared(None, error=_refused(model, batch.shape[1:], error))
@@ -173,10 +209,14 @@ def _forward(model: LoadedModel, prepared: list[Prepared], candidates: bool, as_
     return outputs, boxes
 
 
-def _answers(model: LoadedModel, batch: np.ndarray, candidates: bool) -> tuple[dict[str, np.ndarray], Candidates | None]:
+def _answers(
+    model: LoadedModel, batch: np.ndarray, switches: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], Candidates | None]:
     """Outputs (N, …) of pictures (N, C, H, W), and their boxes before suppression where requested and known."""
-    found = model.candidates(batch) if candidates else None
-    return model.predict(batch) if found is None else found.outputs, found
+    found = model.candidates(batch) if switches.get("candidates") else None
+    if found is not None:
+        return found.outputs, found
+    return (model.predict_together if switches.get("together") else model.predict)(batch), None
 
 
 def _refused(model: LoadedModel, shape: tuple[int, ...], error: Exception) -> DataError:

@@ -30,6 +30,7 @@ from digits.storage.files import cannot_write, write_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.identity import FILE, find
 from digits.storage.modes import OWNER_FILE, make_folder
+from digits.storage.publications import FOLDER as SERVE
 
 ABOUT = "backup.json"  # in `.digits`: that this is a backup, of what and when
 DUMP = "database.dump"  # there, where the database is a PostgreSQL
@@ -187,6 +188,9 @@ def _copy_hidden(jobs_dir: JobsDir, hidden: Path, done: Backup) -> None:
     for path in (*(jobs_dir.hidden / name for name in KEPT), *jobs_dir.hidden.glob("audit.log*")):
         if path.is_file():
             _copy_file(path, hidden / path.name, done)
+    if (jobs_dir.hidden / SERVE).is_dir():
+        make_folder(hidden / SERVE, exist_ok=True)
+        _copy_tree(jobs_dir.hidden / SERVE, hidden / SERVE, lambda name: name.endswith(".json"), done)
     make_folder(hidden / jobs_dir.uploads.name, exist_ok=True)
     _copy_tree(jobs_dir.uploads, hidden / jobs_dir.uploads.name, lambda name: name != PARTIAL, done)
 

@@ -18,6 +18,7 @@ from digits.service.damage import require_records
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job, JobQuery
 from digits.storage.modes import make_folder
+from digits.storage.publications import Publications
 from digits.utils.values import WHOLE, counted, shown, whole
 
 LARGEST_PRIORITY = 10**7
@@ -316,6 +317,23 @@ class InUse(Forbidden):
         )
 
 
+class IsPublished(Forbidden):
+    """A model that answers under a published name is to be deleted."""
+
+    def __init__(self, model: Job, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{model.name} answers under the published name {', '.join(names)}.",
+            advice="Let another version answer there, or take the name back (/serve), and delete it then.",
+        )
+
+
+def without_published(service: Service, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+    """The jobs that answer under no published name, and the refusals for the others."""
+    published = Publications(service.jobs_dir).of_models() if any(job.kind == Kind.MODEL for job in jobs) else {}
+    problems = [str(IsPublished(job, published[job.id])) for job in jobs if job.id in published]
+    return [job for job in jobs if job.id not in published], problems
+
+
 def model_row(model: Job) -> dict[str, str]:
     """What the owner of a data set is told of a model on it: `id`, `name`, `owner` (empty: nobody's) and `status`."""
     return {"id": model.id, "name": model.name, "owner": model.owner, "status": model.status.word}
@@ -368,9 +386,9 @@ def _of_owner(job: Job, user: str) -> str:
 
 def delete_many(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
     """`delete` for each, in one transaction: the ids of all that go, and the refusals. A data set goes if its models do."""
-    chosen = {job.id for job in jobs}
+    jobs, problems = without_published(service, jobs)
+    chosen, wanted = {job.id for job in jobs}, list[str]()
     needed = service.store.children_of([job.id for job in jobs if job.kind == Kind.DATASET], Kind.MODEL)
-    problems, wanted = [], list[str]()
     others = _by_model(service) if any(job.kind == Kind.MODEL for job in jobs) else {}
     for job in jobs:
         left = [child for child in needed.get(job.id, ()) if child.id not in chosen]

@@ -13,7 +13,7 @@ from typing import Any
 from digits.domain.jobs import OF_MODELS, Action, Kind
 from digits.errors import Forbidden, NotFound
 from digits.service import Service
-from digits.service.jobs import InUse, check_edit, may_edit
+from digits.service.jobs import InUse, check_edit, may_edit, without_published
 from digits.storage.jobs.store import Job, JobQuery
 
 DAY = 86400.0
@@ -92,11 +92,12 @@ def restore(service: Service, jobs: Sequence[Job], user: str | None) -> list[Job
 def purge(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
     """Let jobs, in the trash or not, go for good, the evaluations and exports of models with them: the ids of all that go, and
     the refusals. A data set goes if all of its models do."""
+    jobs, problems = without_published(service, jobs)
     chosen = {job.id for job in jobs}
     datasets = [job.id for job in jobs if job.kind == Kind.DATASET]
     needed = service.store.children_of(datasets, Kind.MODEL, with_deleted=True)
     others = _by_model(service) if any(job.kind == Kind.MODEL for job in jobs) else {}
-    wanted, problems = list[str](), list[str]()
+    wanted = list[str]()
     for job in jobs:
         left = [child for child in needed.get(job.id, ()) if child.id not in chosen and child.requested_action != Action.PURGE]
         if left:

@@ -11,12 +11,13 @@ from typing import Any
 from digits.errors import BadRequest, DigitsError, StorageError, Unavailable
 from digits.ipc.supervisor_server import Answer, Later
 from digits.storage.folders import JobsDir
+from digits.storage.publications import Publications
 from digits.supervisor.process_pool import PooledProcess, ProcessPool
 
 logger = logging.getLogger(__name__)
 
 PREDICTOR_COMMAND = (sys.executable, "-P", "-m", "digits.predictor")
-MAX_PREDICTORS = 4
+MAX_PREDICTORS = 4  # beside those of published names
 LOADING_SECONDS = 300.0  # who is not ready by then is given up
 
 Key = tuple[str, str, str]  # model, snapshot, wanted device
@@ -37,6 +38,8 @@ class Predictors:
         self.jobs_dir = jobs_dir
         self.free_gpus = free_gpus
         self.command = tuple(command)
+        self.limit = limit
+        self.publications = Publications(jobs_dir)
         self.pool: ProcessPool[Key] = ProcessPool(directory, "p", limit, idle_seconds, LOADING_SECONDS, "predictor")
 
     def request(self, request: Mapping[str, Any]) -> Answer | Later:
@@ -79,6 +82,7 @@ class Predictors:
 
     def _start(self, key: Key) -> PooledProcess:
         model_id, snapshot, device = key
+        self.pool.limit = self.limit + sum(len(one.used) for one in self.publications.all())  # what is published stays loaded
         gpu = self._gpu(device)
         base = self.pool.next_base()
         command = [*self.command, "--socket", f"{base}.sock", "--folder", str(self.jobs_dir.folder(model_id).path)]

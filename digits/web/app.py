@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 import digits
 from digits.service import Service
+from digits.service.serving import Serving
 from digits.web.http import errors as answers
 from digits.web.http import formatting, icons, security
 from digits.web.http.arguments import WholeNumber
@@ -34,6 +35,7 @@ AREAS = (
     "datasets.pages",
     "models.pages",
     "evaluations.area",
+    "serving.area",
     "plugins.pages",
     "documentation",
     "models.tensorboard",
@@ -51,6 +53,7 @@ def create_app(service: Service) -> Flask:
     """The application over `service`: areas, error answers, security rules, template helpers."""
     app = Flask("digits.web")
     app.extensions["digits"] = service
+    app.extensions["digits-serving"] = Serving.open(service)
     app.config.update(BOOTSTRAP_SERVE_LOCAL=True, WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=service.settings.debug)
     app.json = FiniteJson(app)
     app.request_class = LimitedRequest

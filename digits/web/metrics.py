@@ -11,8 +11,11 @@ import digits
 from digits.domain.jobs import Kind, Status
 from digits.ipc.supervisor_client import read_runtime
 from digits.service import Service
+from digits.service.serving import Serving
+from digits.service.serving.traffic import BUCKETS
 from digits.utils.processes import memory_below
 from digits.web.http.request import describes, get_service
+from digits.web.serving.admission import get_serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROCESSES = {"digits.web": "web", "digits.plugin_host": "plugin_host", "digits.predictor": "predictor", "digits.worker": "worker"}
@@ -31,7 +34,7 @@ def metrics() -> Response:
     """Jobs by kind and state, the queue, devices, trash, and the memory of the processes, for Prometheus."""
     service = get_service()
     load = current_app.extensions["digits-machine"].load()
-    return Response("".join(_lines(service, load)), content_type=CONTENT_TYPE)
+    return Response("".join([*_lines(service, load), *_served(get_serving())]), content_type=CONTENT_TYPE)
 
 
 def _lines(service: Service, load: Mapping[str, object]) -> Iterable[str]:
@@ -69,6 +72,37 @@ def _machine(load: Mapping[str, object]) -> Iterable[str]:
     yield gauge("digits_gpu_memory_total_bytes", "Memory of the device.", totals)
 
 
+def _served(serving: Serving) -> Iterable[str]:
+    """What goes through published names, counted since the server's start."""
+    published, counts = serving.publications.all(), serving.traffic.histograms()
+    by_name = [({"name": one.name}, *serving.traffic.of_name(one.name), one.queue_limit) for one in published]
+    yield gauge("digits_serve_in_flight", "Requests of a published name at work.", [(name, now) for name, now, _, _ in by_name])
+    yield gauge("digits_serve_queue_limit", "How many may be.", [(name, most) for name, _, _, most in by_name])
+    yield metric("digits_serve_refused_total", "Those refused (429).", "counter", [(name, no) for name, _, no, _ in by_name])
+    drifts = []
+    for one in published:
+        for version in filter(None, map(one.version, one.used)):
+            drift = serving.traffic.describe(one.name, version)["drift"]
+            drifts += (
+                [({"name": one.name, "version": str(version.number)}, max(map(abs, drift["shift"])))] if drift["shift"] else []
+            )
+    words = "How many of the training's standard deviations the mean of the last pictures is off."
+    yield gauge("digits_serve_input_shift", words, drifts)
+    labels = {key: {"name": key[0], "version": str(key[1])} for key in counts}
+    codes = [({**labels[key], "code": str(code)}, n) for key, one in counts.items() for code, n in sorted(one[0].items())]
+    yield metric("digits_serve_requests_total", "Requests of a published name, by version and code.", "counter", codes)
+    pictures = [(labels[key], one[3]) for key, one in counts.items()]
+    yield metric("digits_serve_pictures_total", "Pictures that were predicted.", "counter", pictures)
+    samples: list[tuple[Mapping[str, str], float, str]] = []
+    for key, (_, buckets, seconds, _) in counts.items():
+        total = 0
+        for end, count in zip((*map(str, BUCKETS), "+Inf"), buckets, strict=True):
+            total += count
+            samples.append(({**labels[key], "le": end}, total, "_bucket"))
+        samples += [(labels[key], seconds, "_sum"), (labels[key], total, "_count")]
+    yield _lines_of("digits_serve_seconds", "Seconds to a good answer.", "histogram", samples)
+
+
 def process_memory(service: Service) -> dict[str, int]:
     """Resident bytes by `web`, `supervisor`, `plugin_host`, `predictor`, `worker`, `other`; of this process alone where no
     supervisor can be found."""
@@ -84,10 +118,19 @@ def kind_of(command: Iterable[str]) -> str:
 
 def gauge(name: str, words: str, samples: Samples) -> str:
     """One metric with its samples."""
-    lines = [f"# HELP {name} {words}", f"# TYPE {name} gauge"]
-    for labels, value in samples:
+    return metric(name, words, "gauge", samples)
+
+
+def metric(name: str, words: str, kind: str, samples: Samples) -> str:
+    """One metric of a kind, `gauge` or `counter`, with its samples."""
+    return _lines_of(name, words, kind, [(labels, value, "") for labels, value in samples])
+
+
+def _lines_of(name: str, words: str, kind: str, samples: Iterable[tuple[Mapping[str, str], float, str]]) -> str:
+    lines = [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
+    for labels, value, end in samples:
         inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-        lines.append(f"{name}{{{inside}}} {float(value):.17g}" if inside else f"{name} {float(value):.17g}")
+        lines.append(f"{name}{end}{{{inside}}} {float(value):.17g}" if inside else f"{name}{end} {float(value):.17g}")
     return "\n".join(lines) + "\n"
 
 

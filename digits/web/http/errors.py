@@ -23,7 +23,7 @@ from digits.service.trash import find_trashed
 from digits.utils.masking import masked
 from digits.web.connections import TooSlow
 from digits.web.http.access import NotFromHere
-from digits.web.http.request import TolerantResponse, current_user, get_service, wants_json
+from digits.web.http.request import TolerantResponse, current_user, get_service, is_open_inference, wants_json
 
 log = logging.getLogger("digits.web")
 OUTAGES = (OperationalError, InterfaceError, PoolExhausted)  # of a database; other errors of it are faults of ours
@@ -68,7 +68,9 @@ def _answer(error: Exception, status: int) -> Any:
     if isinstance(error, NotFound):
         _add_trash(body)
     response: Response
-    if wants_json():
+    if is_open_inference():
+        response = jsonify({"error": " ".join(filter(None, (body["message"], body.get("description"))))})
+    elif wants_json():
         placed = {"position": error.position, "length": error.length} if isinstance(error, QueryError) else {}
         response = jsonify({"error": {**body, **placed}, **placed})
     else:
@@ -76,8 +78,8 @@ def _answer(error: Exception, status: int) -> Any:
     response.status_code = status
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="digits"'
-    if status == 503:
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if retry := getattr(error, "retry_after", RETRY_SECONDS if status == 503 else 0):
+        response.headers["Retry-After"] = str(retry)
     return response
 
 

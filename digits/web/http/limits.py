@@ -1,7 +1,7 @@
 """How much of a request is read into memory: what is too long is refused before it is parsed (413).
 
-Files stream to the disk, and only `max_upload_mb` limits them. A form without files and a JSON body are held in memory as many
-small objects, some twenty times their size.
+Files stream to the disk, and only `max_upload_mb` limits them, but for requests to published names (32 MiB). A form without files
+and a JSON body are held in memory as many small objects, some twenty times their size.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ MAX_FIELDS = 50_000
 MAX_FORM_BYTES = 32 * 2**20
 MAX_JSON_BYTES = 8 * 2**20
 FORM = "application/x-www-form-urlencoded"
+MAX_SERVED_BYTES = 32 * 2**20  # of a request to a published name, which is held in memory whole
+SERVED = "serving."  # begins the endpoints of published names
 RAW = "files.send"  # what is sent there with PUT is the content of a file, whatever its type
 
 
@@ -36,7 +38,7 @@ class LimitedRequest(Request):
 
     @property
     def max_content_length(self) -> int | None:
-        most = super().max_content_length
+        most = MAX_SERVED_BYTES if (self.endpoint or "").startswith(SERVED) else super().max_content_length
         own = MAX_JSON_BYTES if self.is_json else MAX_FORM_BYTES if self.mimetype == FORM and not self.is_raw else most
         return own if most is None or (own is not None and own < most) else most
 

@@ -19,11 +19,12 @@ from werkzeug.wrappers import Response
 import digits
 from digits.service.forms import FormModel, extra_of
 from digits.web.http.access import need_of
-from digits.web.http.request import JSON_ENDING, JSON_FOLDER, get_service
+from digits.web.http.request import JSON_ENDING, JSON_FOLDER, OPEN_INFERENCE, get_service
 
 CONVERTERS = {"WholeNumber": "integer", "FloatConverter": "number"}
 ERROR = {"$ref": "#/components/schemas/Error"}
 FORM_ERRORS = {"$ref": "#/components/schemas/FormErrors"}
+OPEN_INFERENCE_ERROR = {"type": "object", "properties": {"error": {"type": "string"}}}  # without it where `ready` is false
 HIDDEN = ("static", "bootstrap.static", "vendor")
 
 
@@ -82,7 +83,7 @@ def _operation(app: Flask, rule: Rule, method: str, handler: Any, note: dict[str
         "summary": " ".join(summary.split()),
         "tags": [rule.endpoint.split(".")[0]],
         "parameters": [*_path_parameters(rule), *_query_parameters(note)],
-        "responses": _responses(note),
+        "responses": _responses(note, rule.rule.startswith(OPEN_INFERENCE)),
         "x-scope": str(need_of(app, rule).scope),  # what a token needs
     }
     if description:
@@ -115,17 +116,19 @@ def _query_parameters(note: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _responses(note: dict[str, Any]) -> dict[str, Any]:
+def _responses(note: dict[str, Any], is_open_inference: bool) -> dict[str, Any]:
     def answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {"description": text, "content": {"application/json": {"schema": schema}}}
 
+    wrong: dict[str, Any] = OPEN_INFERENCE_ERROR if is_open_inference else {"anyOf": [FORM_ERRORS, ERROR]}
+    error: dict[str, Any] = OPEN_INFERENCE_ERROR if is_open_inference else ERROR
     return {
         "200": {"description": note.get("answer", "The answer.")},
-        "400": answer("The request is wrong; a form answers with messages per field.", {"anyOf": [FORM_ERRORS, ERROR]}),
-        "401": answer("Nobody is logged in.", ERROR),
-        "403": answer("Not allowed.", ERROR),
-        "404": answer("No such thing.", ERROR),
-        "default": answer("Any other error.", ERROR),
+        "400": answer("The request is wrong; a form answers with messages per field.", wrong),
+        "401": answer("Nobody is logged in.", error),
+        "403": answer("Not allowed.", error),
+        "404": answer("No such thing.", error),
+        "default": answer("Any other error.", error),
     }
 
 

@@ -33,6 +33,7 @@ HOW_TO_GET_A_TOKEN = (
 log = logging.getLogger("digits.web")
 
 JSON_ENDING, JSON_FOLDER = ".json", "/json"
+OPEN_INFERENCE = "/v2"  # below it the Open Inference Protocol says how everything is answered
 NAME_YOURSELF = "Send `username`, or POST it to /login once and keep the cookie."
 
 
@@ -75,11 +76,17 @@ def may_edit(job: Job) -> bool:
 
 
 def wants_json() -> bool:
-    """Whether the URL ends in `.json` or `/json`, or the client prefers `application/json` to `text/html`."""
-    if request.path.endswith((JSON_ENDING, JSON_FOLDER)):
+    """Whether the URL ends in `.json` or `/json` or is one of the Open Inference Protocol, or the client prefers
+    `application/json` to `text/html`."""
+    if request.path.endswith((JSON_ENDING, JSON_FOLDER)) or is_open_inference():
         return True
     accept = request.accept_mimetypes
     return accept["application/json"] > accept["text/html"]
+
+
+def is_open_inference() -> bool:
+    """Whether the request speaks the Open Inference Protocol."""
+    return request.path == OPEN_INFERENCE or request.path.startswith(f"{OPEN_INFERENCE}/")
 
 
 def route(

@@ -29,11 +29,13 @@ from digits.web.connections import Connection
 from digits.web.http import access, arguments, audit
 from digits.web.http.proxies import PROXY_HOST
 from digits.web.http.request import HOW_TO_GET_A_TOKEN, get_service, wants_json
+from digits.web.serving import admission
 
 STATIC_ENDPOINTS = frozenset({"static", "bootstrap.static", "vendor", "icon"})
 OPEN_ENDPOINTS = STATIC_ENDPOINTS | {
     *("auth.login", "auth.login_json", "auth.log_in", "auth.log_in_json", "auth.logout", "system.health"),
     *("models.netron", "models.netron_file"),  # a package's files for a frame that has no cookies
+    *("serving.live", "serving.ready"),  # what an orchestrator asks
 }
 METRICS = "metrics.metrics"  # open where a setting says so
 CSP = (
@@ -146,7 +148,7 @@ def _before(hosts: frozenset[str]) -> Any:
     settings = get_service().settings
     scope = _identify(settings)
     _tell_connection(settings)
-    if settings.auth and not g.user:
+    if settings.auth and not g.user and not g.get("serve_token"):
         answer = _let_in()
         if answer is not None:
             return answer
@@ -168,6 +170,10 @@ def _tell_connection(settings: Settings) -> None:
 def _identify(settings: Settings) -> Scope | None:
     """Find out who sent the request, and by what this is known; the scope of the bearer token, where there is one."""
     bearer = _bearer()
+    if admission.is_serve_token(bearer):
+        g.serve_token = admission.let_in(bearer)
+        g.user, g.by = "", f"serve token {g.serve_token}"
+        return Scope.RUN
     if not settings.auth:
         g.user, g.by = _named_user(), "name"
         return Scope.ADMIN if bearer else None
@@ -220,7 +226,7 @@ def _secret() -> str:
 
 def _named_user() -> str:
     """Without log-in: the argument `username`, else the cookie of that name (R 8.4)."""
-    if request.endpoint in OPEN_ENDPOINTS:
+    if request.endpoint in OPEN_ENDPOINTS or admission.is_opened_by_token():  # of those the body is not read yet
         return request.cookies.get("username", "")
     name = arguments.given("username") or request.cookies.get("username", "")
     return accounts.check_name(name) if name else ""
