@@ -25,13 +25,15 @@ def parsed(text: str) -> dict[str, dict[str, float]]:
     for line in text.splitlines():
         if line.startswith("# TYPE "):
             _, _, current, kind = line.split(" ")
-            assert kind == "gauge"
+            assert kind == {"digits_serve_seconds": "histogram"}.get(
+                current, "counter" if current.endswith("_total") else "gauge"
+            )
             assert current not in found
             found[current] = {}
         elif not line.startswith("# HELP "):
             match = SAMPLE.fullmatch(line)
             assert match, line
-            assert match[1] == current
+            assert match[1] == current or match[1].removeprefix(current) in ("_bucket", "_sum", "_count")
             assert (match[2] or "") not in found[current]
             found[current][match[2] or ""] = float(match[3])
     return found
