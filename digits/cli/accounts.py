@@ -144,8 +144,6 @@ def list_tokens(as_json: bool, jobs_dir: str | None) -> None:
     for row in found:
         used = f"used {_moment(row.last_used)}" if row.last_used else "never used"
         click.echo(f"{row.id}  {row.user}  {row.scope}  {_life(row.expires)}  {used}  {row.label}")
-    if not found:
-        click.echo("No tokens. `digits token add USER` makes one.")
 
 
 @token.command("remove")

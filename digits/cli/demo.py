@@ -11,7 +11,6 @@ import click
 
 from digits.cli.options import jobs_dir_option
 from digits.cli.serve import free_port, plain_address, settings_from, start
-from digits.cli.tables import best_text
 from digits.config import Settings
 from digits.domain.jobs import Status
 from digits.errors import DigitsError
@@ -74,7 +73,7 @@ def _announce(settings: Settings, address: str, model: Job) -> None:
     if model.status != Status.DONE:
         click.echo(f"{model.name} ended as {model.status.word}: {model.error or model.message}", err=True)
         return
-    best = f"{best_text(model)} at epoch {model.best_epoch:g}" if model.best_value is not None else ""
+    best = f"{model.best_name} {model.best_value:.4g} at epoch {model.best_epoch:g}" if model.best_value is not None else ""
     token = address.partition("?")[2]
     page = f"{plain_address(settings)}/models/{model.id}{f'?{token}' if token else ''}"
     click.echo(

@@ -18,6 +18,7 @@ from digits.domain.jobs import Kind
 from digits.domain.metrics import column_title, facts, value_text
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DigitsError
+from digits.service.evaluations.analysis import analysis_of
 from digits.service.evaluations.create import start_evaluation
 from digits.service.evaluations.results import about_classes, baseline_of, evaluation_result, task_of_result, verdict
 
@@ -71,14 +72,15 @@ def evaluate(
             raise DigitsError(evaluation.error or f"{evaluation.name} did not finish.")
         result = {"id": evaluation.id, **evaluation_result(service, evaluation)}
         baseline = baseline_of(service, evaluation, result)
+        told = analysis_of(service, evaluation) or {}
     if as_json:
-        print_json(result)
+        print_json({**result, "analysis": told})
     else:
         click.echo(f"{evaluation.name} ({evaluation.id})")
-        _print(result, baseline)
+        _print(result, baseline, told)
 
 
-def _print(result: dict[str, Any], baseline: BaselineEvent | None) -> None:
+def _print(result: dict[str, Any], baseline: BaselineEvent | None, told: dict[str, Any]) -> None:
     """The numbers of all pictures and of each class, whatever the task, and what has to be said about them."""
     unreadable = f", {result['skipped']:,} unreadable" if result.get("skipped") else ""
     click.echo(f"{result['count']:,} pictures{unreadable}")
@@ -89,12 +91,31 @@ def _print(result: dict[str, Any], baseline: BaselineEvent | None) -> None:
         return
     for name, value in result["metrics"].items():
         trivial = f" (baseline {value_text(name, baseline.values[name])})" if baseline and name in baseline.values else ""
-        click.echo(f"{facts(name).title}: {value_text(name, value)}{trivial}")
+        known = told.get("intervals", {}).get(name, {})
+        ends = [known.get(end) for end in ("low", "high")]
+        within = f" [{value_text(name, ends[0])} to {value_text(name, ends[1])}, 95 %]" if None not in ends else ""
+        click.echo(f"{facts(name).title}: {value_text(name, value)}{within}{trivial}")
+    _print_told(told)
     words = task_of_result(result).words_of(TaskOptions.from_json(result["options"]))
     for text in (words, *verdict(result, baseline)):
         click.echo(text, nl=bool(text))
     if 0 < len(result["per_class"]) <= MOST_CLASSES:
         _print_classes(task_of_result(result).parts[0], result["per_class"])
+
+
+def _print_told(told: dict[str, Any]) -> None:
+    """Calibration, the kinds of wrong boxes, outlines, and what has to be said of them."""
+    calibration = told.get("calibration")
+    if calibration and calibration["before"]["ece"] is not None:
+        after = calibration["after"]
+        mended = f"; {100 * after['ece']:.2f} % at the temperature {calibration['temperature']:.3g}" if after else ""
+        click.echo(f"Expected calibration error: {100 * calibration['before']['ece']:.2f} %{mended}")
+    for row in (told.get("errors") or {}).get("kinds", ()):
+        click.echo(f"Wrong boxes, {row['kind']}: {row['count']:,}, which cost {value_text('ap50', row['gain'])} of AP@.5")
+    for name, value in (told.get("boundaries") or {}).get("means", {}).items():
+        click.echo(f"{facts(name).title}: {value_text(name, value)}")
+    for text in told.get("notes", ()):
+        click.echo(text)
 
 
 def _print_classes(part: str, rows: Sequence[dict[str, Any]]) -> None:

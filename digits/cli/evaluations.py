@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from digits.cli.many import add_delete
 from digits.cli.options import jobs_dir_option, open_service
 from digits.cli.tables import add_list, find_job
 from digits.domain.jobs import Kind
+from digits.errors import BadRequest
 from digits.service import Service
+from digits.service.evaluations.analysis import analysis_of, choose_threshold
 from digits.service.evaluations.downloads import FILES, file_of
 from digits.service.evaluations.results import evaluation_result
+from digits.service.evaluations.review import VERDICTS, as_json, counts_of, judge, review_of
 from digits.service.rows import row_dict
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
@@ -28,7 +32,7 @@ def evaluation_dict(service: Service, job: Job) -> dict[str, Any]:
 
 @click.group()
 def evaluation() -> None:
-    """List, show, download and delete evaluations; `digits model evaluate` makes one."""
+    """List, show, review, download and delete evaluations; `digits model evaluate` makes one."""
 
 
 add_list(evaluation, Kind.EVALUATION, "evaluations", evaluation_dict)
@@ -38,10 +42,40 @@ add_list(evaluation, Kind.EVALUATION, "evaluations", evaluation_dict)
 @click.argument("name", metavar="ID_OR_NAME")
 @jobs_dir_option
 def show(name: str, jobs_dir: str | None) -> None:
-    """Print all numbers of an evaluation, as JSON."""
+    """Print all numbers of an evaluation, with curves and calibration, as JSON."""
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.EVALUATION)
-        print_json({"id": job.id, "name": job.name, **evaluation_result(service, job)})
+        told = {"analysis": analysis_of(service, job), "review": counts_of(review_of(service, job))}
+        print_json({"id": job.id, "name": job.name, **evaluation_result(service, job), **told})
+
+
+@evaluation.command("review")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.argument("rows", nargs=-1, type=click.IntRange(0))
+@click.option("--as", "verdict", type=click.Choice(tuple(VERDICTS)), help="What is wrong with the pictures of these ROWS.")
+@click.option("--clear", is_flag=True, help="Take back what was said of these ROWS.")
+@jobs_dir_option
+def review(name: str, rows: tuple[int, ...], verdict: str | None, clear: bool, jobs_dir: str | None) -> None:
+    """Print what was said of the pictures of an evaluation, as JSON; with ROWS say it."""
+    if bool(rows) != (clear or verdict is not None) or (clear and verdict):
+        raise BadRequest("ROWS go with --as or with --clear.", advice="Give the numbers of pictures and one of both.")
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.EVALUATION)
+        if rows:
+            judge(service, job, rows, verdict or "", getuser())
+        print_json(as_json(review_of(service, job)))
+
+
+@evaluation.command("threshold")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.argument("threshold", type=click.FloatRange(0, 1), required=False)
+@click.option("--label", default="", help="The class. [default: all classes of a detection model, or the only one]")
+@jobs_dir_option
+def threshold(name: str, threshold: float | None, label: str, jobs_dir: str | None) -> None:
+    """Keep with the model from which score on a class counts, and print what that does; without THRESHOLD forget it."""
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.EVALUATION)
+        print_json(choose_threshold(service, job, label, threshold, getuser()))
 
 
 @evaluation.command("download")
@@ -50,7 +84,7 @@ def show(name: str, jobs_dir: str | None) -> None:
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write. [default: <id>_FILE]")
 @jobs_dir_option
 def download(name: str, file: str, output: Path | None, jobs_dir: str | None) -> None:
-    """Write a table of an evaluation, its masks, or its boxes in COCO's form."""
+    """Write a table of an evaluation, every picture as Parquet, a list of the wrong ones, masks, or boxes in COCO's form."""
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.EVALUATION)
         target = output or Path(f"{job.id}_{file}")

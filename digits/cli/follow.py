@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from digits import supervisor
-from digits.cli.tables import COLOURS, best_text
+from digits.cli.tables import COLOURS
 from digits.domain.jobs import Status
 from digits.service import Service
 from digits.storage.jobs.store import Job
@@ -56,7 +56,7 @@ def _best(job: Job) -> str:
     if job.best_value is None:
         return ""
     start = ", the start" if job.best_epoch == 0 else ""
-    return f" {best_text(job)} @ epoch {job.best_epoch:g}{start}"
+    return f" {job.best_name} {job.best_value:.4g} @ epoch {job.best_epoch:g}{start}"
 
 
 def _work(service: Service, job_ids: Collection[str], show: Callable[[Job], None]) -> list[Job]:

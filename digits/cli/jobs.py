@@ -59,16 +59,13 @@ def list_jobs(
     with open_service(jobs_dir) as service:
         if query is not None or sort is not None or kind is not None:
             listed = _matching(service, query or "", sort or "", kind or "", metric, tag)
-            return print_json(rows(service, listed)) if as_json else job_table(listed, "Nothing matches.")
+            return print_json(rows(service, listed)) if as_json else job_table(listed)
         found = service.store.query(JobQuery(tag=tag)).jobs if everything else service.store.active()
         found = [job for job in found if not tag or tag in job.tags]
         if as_json:
             print_json([asdict(job) for job in found])
         else:
-            job_table(
-                found,
-                "Nothing yet." if everything else "No job runs or waits; `digits jobs list --all` shows those that have ended.",
-            )
+            job_table(found)
 
 
 def _matching(service: Service, query: str, sort: str, kind: str, metric: str, tag: str) -> list[Job]:

@@ -74,7 +74,6 @@ def purge(service: Service, jobs: Sequence[Job], yes: bool) -> None:
     gone, problems = trash.purge(service, chosen)
     if gone:
         follow(service, gone, until_gone=True)
-        click.echo(f"{counted(len(gone), 'job')} gone for good.")
     _report(problems)
 
 

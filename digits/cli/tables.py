@@ -12,7 +12,6 @@ import click
 from digits.cli import print_json
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.domain.jobs import Kind
-from digits.domain.metrics import value_text
 from digits.errors import NotFound
 from digits.service import Service
 from digits.storage.jobs.store import Job, JobQuery
@@ -64,13 +63,8 @@ def print_jobs(
         job_table(jobs)
 
 
-def best_text(job: Job) -> str:
-    """The best value of a training with its name, as pages show it."""
-    return f"{job.best_name} {value_text(job.best_name, job.best_value)}"
-
-
-def job_table(jobs: Sequence[Job], empty: str = "Nothing yet.") -> None:
-    """Print jobs as a table, or that there is none."""
+def job_table(jobs: Sequence[Job]) -> None:
+    """Print jobs as a table."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -81,14 +75,14 @@ def job_table(jobs: Sequence[Job], empty: str = "Nothing yet.") -> None:
         table.add_column(title, no_wrap=title not in ("Name", "Best", "Tags"))
     for job in jobs:
         colour = COLOURS[job.css]
-        best = f"{escape(best_text(job))} @ {job.best_epoch:g}" if job.best_value is not None else ""
+        best = f"{escape(job.best_name)} {job.best_value:.4g} @ {job.best_epoch:g}" if job.best_value is not None else ""
         created = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created))
         status = f"[{colour}]{job.status_words}[/]"
         tags = [escape(", ".join(job.tags))] if tagged else []
         table.add_row(
             job.id, escape(job.name), job.kind, status, f"{job.progress:.0%}", best, duration(job.elapsed), created, *tags
         )
-    Console(width=None if sys.stdout.isatty() else 160).print(table if jobs else empty)
+    Console(width=None if sys.stdout.isatty() else 160).print(table if jobs else "Nothing yet.")
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,7 +19,10 @@ class EvaluationSpec:
 
     `source` is `list` (a text file in the job folder, `path [label]` a line, relative paths joined with `folder`), `folder`
     (every picture below `folder`), or `split` (`split` of data set `dataset_id`). `limit` keeps the first N (0 all). `framework`
-    is the model's (empty: the default one); files are read only below `roots`, addresses only with `allow_urls`.
+    is the model's (empty: the default one); files are read only below `roots`, addresses only with `allow_urls`. `temperature` is
+    what the evaluation `temperature_from` fitted on the validation split for the same snapshot, `thresholds` are those that were
+    chosen for the model, by label (empty: for all). `is_validation`: these are all pictures of the split that the training was
+    validated on.
     """
 
     model_id: str
@@ -36,6 +39,10 @@ class EvaluationSpec:
     framework: str = ""
     roots: tuple[str, ...] = ()
     allow_urls: bool = False
+    temperature: float | None = None
+    temperature_from: str = ""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    is_validation: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -107,6 +107,13 @@ METRICS: dict[str, MetricFacts] = {
     "ap50": _share("AP@.5", "all objects of the class", column="AP@.5", missed=True, chart=_AP),
 }
 
+_OUTLINES = "mean over the classes of one picture"
+OF_EVALUATIONS: dict[str, MetricFacts] = {  # numbers of single pictures that no training measures (docs/evaluation.md)
+    "boundary_f": _share("Boundary F", _OUTLINES),
+    "hd95": MetricFacts("HD95", LOWER, "px", low=0.0, over=_OUTLINES),
+    "hd95_mm": MetricFacts("HD95 in mm", LOWER, "mm", low=0.0, over=_OUTLINES),
+}
+
 OF_A_CLASS = ("dice", "dice_pictures", "iou", "label_ap", "f1", "threshold", "ap", "ap50")  # without a class a text's own word
 
 DECIDING = {
@@ -130,7 +137,7 @@ NOTHING_DECIDES = (
 def facts(name: str, kind: str = "", declared: Declared | None = None) -> MetricFacts:
     """What is known of an output. `kind` is what its event says: what a loss gives is a loss, whatever it is called."""
     base = name if name in (declared or {}) else name.removeprefix(EPOCH_MEAN)
-    known = METRICS.get(base) or METRICS.get(base.partition("/")[0])
+    known = METRICS.get(base) or OF_EVALUATIONS.get(base) or METRICS.get(base.partition("/")[0])
     own = (declared or {}).get(base)
     if known is not None and not (base in OF_A_CLASS and own is not None) and (kind != LOSS or base == LOSS):
         return known

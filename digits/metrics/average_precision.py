@@ -21,12 +21,14 @@ IOU = 0.5
 LEAST_DETECTIONS = 100  # per picture that count, as COCO has it; more where a picture has more objects
 NO_AREA = -1.0  # outside COCO's range of areas, so the object is matched but does not count
 ANY_AREA = [[0.0, 1e10]]
+SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}  # areas in pixels, as COCO has them
 
 
 class BoxPrecision(Metric):
-    """`map` (mean over classes and IoU .5, .55, … .95), `map50`, `map75`, `ap/<label>`, `ap50/<label>`; `precision` and `recall`
-    of detections with a score of at least `threshold` at IoU 0.5, over all classes. NaN where there is nothing to find.
-    A detection with a number that is none finds nothing: it is wrong at its score, or at every one where that is no number.
+    """`map` (mean over classes and IoU .5, .55, … .95), `map50`, `map75`, `ap/<label>`, `ap50/<label>`; `precision` and
+    `recall` of detections with a score of at least `threshold` at IoU 0.5, over all classes. NaN where there is nothing to
+    find. A detection with a number that is none finds nothing: it is wrong at its score, or at every one where that is no
+    number.
 
     Detections of classes `missing` (numbers) do not count: nothing is known of their objects.
 
@@ -57,8 +59,8 @@ class BoxPrecision(Metric):
         self.pictures = [picture for part in parts for picture in part]
 
     def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
-        """Of each detection that counts `scores`, `classes`, `right` and `void` (bits, see `box_matches.matched`); `objects`, the
-        classes of what must be found."""
+        """Of each detection that counts `scores`, `classes`, `right` and `void` (bits, see `box_matches.matched`); `objects`,
+        the classes of what must be found."""
         most = max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in self.pictures)])
         found: dict[str, list[np.ndarray]] = {name: [] for name in ("scores", "classes", "right", "void", "objects")}
         for detections, boxes in (self.pictures[n] for n in chosen):
@@ -81,7 +83,23 @@ class BoxPrecision(Metric):
                 values[f"ap50/{label}"] = float(precision[0, position])
         return values
 
-    def _coco(self) -> np.ndarray:
+    def by_size(self) -> list[dict[str, Any]]:
+        """COCO's areas, in the pixels that boxes are in: `size`, `least` and `most` area, the `objects` that must be found, and
+        `map` and `map50` of these alone (NaN where there are none)."""
+        objects = [coordinates(boxes)[boxes["flags"] & (REGION | UNASKED) == 0].astype(np.float64) for _, boxes in self.pictures]
+        areas = np.concatenate([np.zeros(0), *((one[:, 2] - one[:, 0]) * (one[:, 3] - one[:, 1]) for one in objects)])
+        rows: list[dict[str, Any]] = []
+        for (name, (least, most)), precision in zip(SIZES.items(), self._coco(tuple(SIZES.values())), strict=True):
+            count = int(((areas >= least) & (areas < most)).sum())
+            found = {"map": mean_known(precision), "map50": mean_known(precision[0])} if count else {"map": None, "map50": None}
+            rows.append(
+                {"size": name, "least": least, "most": most if most < ANY_AREA[0][1] else None, "objects": count, **found}
+            )
+        return rows
+
+    def _coco(self, ranges: Sequence[Sequence[float]] = ANY_AREA) -> np.ndarray:
+        """Average precisions (thresholds of IoU, classes) of objects whose area is in a range, of several (ranges, …, …); NaN
+        for classes without any."""
         from faster_coco_eval.core.coco import COCO  # only where boxes are judged
         from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
@@ -92,15 +110,18 @@ class BoxPrecision(Metric):
         rows = coco_detections([found for found, _ in pictures])
         if not len(rows):
             has = np.array([any(_counts(boxes, k).any() for _, boxes in self.pictures) for k in range(len(self.labels))])
-            return np.tile(np.where(has, 0.0, np.nan), (10, 1))
+            nothing = np.tile(np.where(has, 0.0, np.nan), (len(ranges), 10, 1))
+            return nothing if len(ranges) > 1 else nothing[0]
         judge = COCOeval_faster(truth, truth.loadRes(rows), "bbox", print_function=_say_nothing)
-        judge.params.areaRng, judge.params.areaRngLbl = ANY_AREA, ["all"]
+        judge.params.areaRng = [list(one) for one in ranges]
+        judge.params.areaRngLbl = [str(place) for place in range(len(ranges))]
         judge.params.maxDets = [max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in self.pictures)])]
         judge.evaluate()
         judge.accumulate()
-        precision = np.asarray(judge.eval["precision"])[:, :, :, 0, 0].astype(np.float64)  # (IoU, recall, class); -1: nothing
+        precision = np.asarray(judge.eval["precision"])[..., 0].astype(np.float64)  # (IoU, recall, class, range); -1: nothing
         known = (precision > -1).any(axis=(0, 1))
-        return np.where(known, precision.mean(axis=1), np.nan)
+        found = np.moveaxis(np.where(known, precision.mean(axis=1), np.nan), -1, 0)
+        return found if len(ranges) > 1 else found[0]
 
     def _at_threshold(self) -> dict[str, float]:
         hits = misses = total = 0
@@ -189,8 +210,8 @@ def coco_detections(found: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def coco_annotations(picture: Any, boxes: np.ndarray, classes: int) -> Iterator[dict[str, Any]]:
-    """COCO's annotations, but for an id, of the boxes (n,) of a picture; classes count from 1, and a region to be ignored is one
-    of every class."""
+    """COCO's annotations, but for an id, of the boxes (n,) of a picture; classes count from 1, and a region to be ignored is
+    one of every class."""
     for place, box in zip(coordinates(boxes).astype(float).tolist(), boxes, strict=True):
         flags = int(box["flags"])
         width, height = place[2] - place[0], place[3] - place[1]

@@ -156,9 +156,7 @@ def _concluded(pair: Pair, p: float, lines: Sequence[Line], pictures: int, lower
         outcome = "same"
     elif math.isfinite(pair.difference):
         enough, seeds = _enough(pair, pictures, margin)
-    low, high = pair.interval
-    interval = (max(low, -1.0), min(high, 1.0)) if share else (low, high)
-    values = pair.first, pair.second, pair.difference, interval, pair.raw_p
+    values = pair.first, pair.second, pair.difference, pair.interval, pair.raw_p
     return Pair(*values, p, outcome, enough, seeds, pair.width)
 
 

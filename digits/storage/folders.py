@@ -106,7 +106,7 @@ class JobFolder:
         """The request of a training of so many epochs in all, in `job.json` too. Raises StorageError."""
         request = self.request()
         if request.spec.get("epochs") != epochs:
-            form = {**request.form, "train_epochs": epochs} if "train_epochs" in request.form else request.form
+            form = {**request.form, "train_epochs": str(epochs)} if "train_epochs" in request.form else request.form
             request = replace(request, form=form, spec={**request.spec, "epochs": epochs})
             write_json(self.request_file, request.to_json())
         return request

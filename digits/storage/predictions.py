@@ -35,6 +35,7 @@ from digits.storage.files import atomic
 from digits.utils.values import finite
 
 PREDICTIONS_FILE = "predictions.arrow"
+ANALYSIS_FILE = "analysis.json"  # what is told beyond the metrics, beside them
 OLD_FILE = "outputs.arrow"  # of tasks with outputs, as long as they had a file of their own
 MAX_PROBABILITIES = 256
 LEAST_PROBABILITY = 1e-12  # of which a logarithm is taken, in files of earlier versions

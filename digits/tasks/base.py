@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from digits.images.place import Origin
+    from digits.metrics.analysis.base import Analysis
     from digits.metrics.base import Metric, Report
 
 NONE_IGNORED = -100  # a label that never occurs, for tasks in which every label counts
@@ -332,6 +333,16 @@ class Task(ABC):
             lambda: self.metrics(labels, options, scale) if labels is not None else [],
             lambda output, truth: self.comparable(output, truth, scale),
         )
+
+    def analysis(self, labels: Labels | None, model: Labels, *, in_mm: bool = False) -> Analysis:
+        """What an evaluation tells beyond its metrics, of labels as in `report`; `in_mm`: the size of some pixels is known."""
+        from digits.metrics.analysis.base import Analysis
+
+        return Analysis()
+
+    def with_thresholds(self, options: TaskOptions, class_labels: Sequence[str], chosen: Mapping[str, float]) -> TaskOptions:
+        """The options with the thresholds that were chosen for a model, by label (empty: for all), where the task has such."""
+        return options
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """A kept output (…) and its truth (…) of as many numbers, as batches (1, …) of one for the metrics, both divided by

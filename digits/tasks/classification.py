@@ -13,6 +13,7 @@ from digits.utils.values import finite
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.metrics.analysis.base import Analysis
     from digits.metrics.base import Metric, Report
 
 TOP = 3  # classes that a description of an output names
@@ -124,6 +125,11 @@ class Classification(Task):
         from digits.metrics.classification_report import ClassificationReport
 
         return ClassificationReport(model.class_labels, top_n)
+
+    def analysis(self, labels: Labels | None, model: Labels, *, in_mm: bool = False) -> Analysis:
+        from digits.metrics.analysis.classes import ClassAnalysis
+
+        return ClassAnalysis(model.class_labels)
 
     def comparable(self, output: np.ndarray, truth: np.ndarray, scale: float) -> tuple[Any, Any]:
         """Scores (1, K) and the true class int64 (1,)."""

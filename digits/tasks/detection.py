@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.classes import NO_CLASS
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from digits.images.place import Origin
+    from digits.metrics.analysis.base import Analysis
     from digits.metrics.base import Metric
 
 
@@ -67,6 +69,15 @@ class Detection(Task):
         from digits.metrics.average_precision import SCORE, BoxPrecision
 
         return [BoxPrecision(labels.class_labels, options.score_threshold if options else SCORE, labels.missing)]
+
+    def analysis(self, labels: Labels | None, model: Labels, *, in_mm: bool = False) -> Analysis:
+        from digits.metrics.analysis.boxes import BoxAnalysis
+
+        return BoxAnalysis(model.class_labels, labels.missing if labels is not None else ())
+
+    def with_thresholds(self, options: TaskOptions, class_labels: Sequence[str], chosen: Mapping[str, float]) -> TaskOptions:
+        """Boxes of all classes have one threshold: the one that was chosen for all."""
+        return replace(options, score_threshold=chosen[""]) if "" in chosen else options
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         import numpy as np

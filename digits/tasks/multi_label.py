@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from digits.utils.values import finite
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.metrics.analysis.base import Analysis
     from digits.metrics.base import Metric
 
 THRESHOLD = 0.5  # where none is given and none was chosen
@@ -87,6 +88,17 @@ class MultiLabel(Task):
         given = options.label_thresholds if options else ()
         names = labels.class_labels
         return [LabelPrecision(names, dict(zip(names, for_each(given, len(names)), strict=False)), labels.missing)]
+
+    def analysis(self, labels: Labels | None, model: Labels, *, in_mm: bool = False) -> Analysis:
+        from digits.metrics.analysis.classes import LabelAnalysis
+
+        return LabelAnalysis(model.class_labels, labels.missing if labels is not None else ())
+
+    def with_thresholds(self, options: TaskOptions, class_labels: Sequence[str], chosen: Mapping[str, float]) -> TaskOptions:
+        if not any(label in chosen for label in class_labels):
+            return options
+        own = self.settled(options, class_labels).label_thresholds
+        return replace(options, label_thresholds=tuple(chosen.get(n, t) for n, t in zip(class_labels, own, strict=True)))
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         """The share of each label, for every picture: probabilities (N, K), and scores (N, K) whose sigmoids they are."""

@@ -13,6 +13,7 @@ from digits.utils.values import finite
 if TYPE_CHECKING:
     import numpy as np
 
+    from digits.metrics.analysis.base import Analysis
     from digits.metrics.base import Metric
 
 MOST_NUMBERS = 64  # that a description shows
@@ -53,6 +54,11 @@ class Regression(Task):
         from digits.metrics.regression import Errors
 
         return [Errors(named_columns(labels), self.label_scale(labels) if scale is None else scale)]
+
+    def analysis(self, labels: Labels | None, model: Labels, *, in_mm: bool = False) -> Analysis:
+        from digits.metrics.analysis.numbers import NumberAnalysis
+
+        return NumberAnalysis(named_columns(labels) if labels is not None else ())
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         import numpy as np

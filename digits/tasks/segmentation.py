@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from digits.images.place import Origin
+    from digits.metrics.analysis.base import Analysis
     from digits.metrics.base import Metric
 
 
@@ -87,6 +88,13 @@ class Segmentation(Task):
         from digits.metrics.segmentation import Overlap
 
         return [Overlap(labels.class_labels, labels.ignored)] if labels.class_labels else [Errors()]
+
+    def analysis(self, labels: Labels | None, model: Labels, *, in_mm: bool = False) -> Analysis:
+        from digits.metrics.analysis.maps import MapAnalysis
+
+        if labels is None or not labels.class_labels:
+            return super().analysis(labels, model)
+        return MapAnalysis(labels.class_labels, labels.ignored, in_mm=in_mm)
 
     def guesses(self, labels: Labels, training: Callable[[], Iterable[np.ndarray]], counts: Sequence[int]) -> list[Guess]:
         """The most frequent class for every pixel, (N, H, W); as scores (N, K, H, W) the logarithms of the shares of all."""

@@ -96,9 +96,6 @@ def test_seeds_that_differ_more_than_the_lines_decide_nothing() -> None:
     mixed = [line("A", 10, 100, 190), line("B", 5, 50, 140)]
     text = said(mixed, 1000)
     assert text.startswith("cannot tell: 1,000 pictures and 3 seeds are too few; about "), text
-    two = [line("A", 10, 900), line("B", 5, 50)]
-    (pair,) = verdict.judge(two, 1000, lower=False, share=True)
-    assert pair.interval == (-1.0, 1.0), "no share differs by more than that"
 
 
 def test_smaller_is_better_where_the_metric_says_so() -> None:

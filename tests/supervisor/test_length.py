@@ -43,7 +43,7 @@ def test_an_aborted_training_that_was_to_finish_goes_on_when_resumed(world: Worl
 
 
 def test_extended_it_goes_on_under_its_id_and_a_kill_changes_nothing(world: World) -> None:
-    job = world.job(steps=3, epochs=3, form={"train_epochs": 3})
+    job = world.job(steps=3, epochs=3, form={"train_epochs": "3"})
     world.supervise()
     world.until_ended(job)
     folder = world.service.folder(job.id)
@@ -52,7 +52,7 @@ def test_extended_it_goes_on_under_its_id_and_a_kill_changes_nothing(world: Worl
     world.service.store.request_action(job.id, Action.EXTEND)
     world.supervise()
     world.until(lambda: world.get(job).attempt == 2 and world.get(job).status == Status.DONE)
-    assert (folder.request().spec["epochs"], folder.request().form["train_epochs"]) == (5, 5)
+    assert (folder.request().spec["epochs"], folder.request().form["train_epochs"]) == (5, "5")
     assert [found.id for found in world.service.store.query(JobQuery(query="train_epochs=5")).jobs] == [job.id]
     assert not folder.extend_file.exists()
     assert "extended" in world.get(job).message

@@ -15,6 +15,7 @@ from digits.domain.jobs import Kind, Resources, Status
 from digits.errors import BadRequest, DataError, DigitsError, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
 from digits.service import Service, jobs
+from digits.service.evaluations.analysis import handed_on
 from digits.service.files import confine as paths
 from digits.service.models.history import read_history
 from digits.service.models.snapshots import Snapshot, find_snapshot
@@ -62,6 +63,7 @@ def start_evaluation(
     snapshot = find_snapshot(service, model, snapshot_epoch)
     base = str(paths.readable_folder(service, folder, "image_folder")) if folder.strip() else ""
     with jobs.claimed_job_id(service) as job_id:
+        source = _source(service, model, job_id, list_file, base, split, dataset)
         spec = EvaluationSpec(
             model_id=model.id,
             snapshot=snapshot.path,
@@ -73,7 +75,8 @@ def start_evaluation(
             framework=model.framework,
             roots=tuple(str(root) for root in paths.allowed_roots(service)),
             allow_urls=service.settings.allow_urls,
-            **_source(service, model, job_id, list_file, base, split, dataset),
+            **source,
+            **handed_on(service, model, snapshot.path, source, limit),
         )
         return _create(service, model, job_id, spec, snapshot, owner, form or {})
 

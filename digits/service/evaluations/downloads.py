@@ -14,7 +14,9 @@ from digits.errors import BadRequest, NotFound
 from digits.service import Service
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.coco import coco_results, coco_truth
-from digits.service.evaluations.results import evaluation_result
+from digits.service.evaluations.parquet import parquet_file
+from digits.service.evaluations.results import evaluation_result, is_ranked
+from digits.service.evaluations.review import list_lines, review_rows
 from digits.storage.jobs.store import Job
 
 CHUNK = 1 << 16
@@ -71,8 +73,9 @@ TABLES: Mapping[str, Callable[[Service, Job], Rows]] = {
     "confusion.csv": confusion_rows,
     "classes.csv": class_rows,
     "samples.csv": sample_rows,
+    "review.csv": review_rows,
 }
-FILES = (*TABLES, "masks.zip", "coco.json", "coco_truth.json")
+FILES = (*TABLES, "predictions.parquet", "list.txt", "masks.zip", "coco.json", "coco_truth.json")
 
 
 def csv_text(rows: Rows) -> Iterator[str]:
@@ -92,6 +95,11 @@ def file_of(service: Service, job: Job, name: str) -> Iterator[bytes]:
     """The contents of one of `FILES`. NotFound for another name, BadRequest for what an evaluation of this task does not have."""
     if name in TABLES:
         yield from (text.encode() for text in csv_text(TABLES[name](service, job)))
+    elif name == "predictions.parquet":
+        yield parquet_file(service, job).read_bytes()
+    elif name == "list.txt":
+        only = "wrong" if is_ranked(evaluation_result(service, job)) else ""
+        yield from (line.encode(errors="surrogateescape") for line in list_lines(service, job, only=only))
     elif name == "masks.zip":
         yield evaluations.masks_zip(service, job).read_bytes()
     elif name == "coco.json":

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import zipfile
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,9 +196,19 @@ def problems(service: Service, job: Job, limit: int) -> list[dict[str, str]]:
     return found
 
 
-def prediction_page(reader: PredictionReader, *, page: int = 0, size: int = 50, **selection: Any) -> RowsPage:
+def prediction_page(
+    reader: PredictionReader, *, page: int = 0, size: int = 50, among: Collection[int] | None = None, **selection: Any
+) -> RowsPage:
     """One page of what an evaluation kept; `selection` as in `PredictionReader.select` (only, label, predicted, sort,
-    descending). Raises BadRequest for what it cannot be chosen or sorted by."""
+    descending); of the rows `among` alone where these are given. Raises BadRequest for what it cannot be chosen or sorted by."""
+    chosen = chosen_numbers(reader, among=among, **selection)
+    return RowsPage(reader.rows(chosen[page * size : (page + 1) * size]), len(chosen))
+
+
+def chosen_numbers(reader: PredictionReader, *, among: Collection[int] | None = None, **selection: Any) -> np.ndarray:
+    """The rows, int64 (n,) in order, that a selection means (see `prediction_page`)."""
+    import numpy as np
+
     chosen_by_class = any(selection.get(name) not in (None, "") for name in ("only", "label", "predicted"))
     if chosen_by_class and not reader.is_ranked:
         raise BadRequest("The pictures of this evaluation have no class each that they could be chosen by.")
@@ -205,7 +216,7 @@ def prediction_page(reader: PredictionReader, *, page: int = 0, size: int = 50, 
     if sort not in reader.sorts:
         raise BadRequest(f"sort is {sort!r}; it may be {', '.join(reader.sorts)}.")
     chosen = reader.select(**{**selection, "sort": sort})
-    return RowsPage(reader.rows(chosen[page * size : (page + 1) * size]), len(chosen))
+    return chosen if among is None else chosen[np.isin(chosen, np.fromiter(among, np.int64, len(among)))]
 
 
 def sample_page(service: Service, job: Job, result: dict[str, Any], **page: Any) -> dict[str, Any]:
@@ -276,6 +287,15 @@ def _with_output(row: Row, task: Task, options: TaskOptions, found: _Pictures) -
         "metrics": row.values,
         **task.describe_output(row.output if like is None else task.shown(row.output, like.dtype), real, labels, options),
     }
+
+
+def truths_of(service: Service, job: Job, result: dict[str, Any], rows: Sequence[Row]) -> list[Any]:
+    """What is true of these pictures, as records have it but with the numbers of the model's classes; None: not known."""
+    spec = EvaluationSpec.from_json(service.folder(job.id).spec())
+    if spec.source != "split" or not service.store.find(spec.dataset_id):
+        return [None] * len(rows)
+    pictures = _Pictures(service, spec, task_of_result(result), result["class_labels"])
+    return [pictures.label(row) for row in rows]
 
 
 class _Pictures:

@@ -30,6 +30,7 @@ from digits.service import Service
 from digits.service.models.create import model_dict
 from digits.service.models.exports import exports_at
 from digits.service.models.snapshots import Snapshot, find_snapshot
+from digits.service.models.thresholds import thresholds_of, values_of, with_thresholds
 from digits.storage.exports import export_folder
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
@@ -145,7 +146,11 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     if (folder / "network.py").is_file():
         members.append(_file(folder / "network.py"))
     members += _layer_files(service, model)
-    members.append(_text("preprocessing.json", json.dumps(meta or read_json(folder / "preprocessing.json"), indent=1)))
+    chosen = thresholds_of(service, model.id)
+    described = with_thresholds(meta or read_json(folder / "preprocessing.json"), values_of(service, model.id))
+    members.append(_text("preprocessing.json", json.dumps(described, indent=1)))
+    if chosen:
+        members.append(_text("thresholds.json", json.dumps({"thresholds": chosen}, indent=1, ensure_ascii=False)))
     if labels:
         members.append(_text(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
     members += _mean_file(service, model, info)

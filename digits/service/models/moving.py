@@ -75,7 +75,7 @@ def import_model(service: Service, archive: Path, owner: str = "") -> Job:
     data set, where that is not here.
     """
     with _aside(service) as place:
-        if unpack(service.settings, archive, archive.name, place):
+        if unpack(service.settings, archive, _name_of(archive), place):
             raise BadRequest(f"{archive.name} holds links or other things that no model has; nothing of it is taken in.")
         folder, manifest = JobFolder(place / FOLDER), _read_manifest(archive, place)
         request = _read_request(archive, folder, manifest)
@@ -125,6 +125,11 @@ def _aside(service: Service) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _name_of(archive: Path) -> str:
+    """What the archive is unpacked as: its name need not say that it is one."""
+    return "job.tar" if archive.suffix == ".tar" or "." not in archive.name else archive.name
 
 
 def _read_manifest(archive: Path, place: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.coco import coco_results, coco_truth
 from digits.service.evaluations.downloads import Rows, class_rows, confusion_rows, csv_text, prediction_rows, sample_rows
+from digits.service.evaluations.parquet import parquet_file
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
 from digits.web.http import arguments
@@ -25,6 +26,7 @@ def register(area: Blueprint) -> None:
         ("confusion.csv", "confusion_csv", confusion_csv),
         ("classes.csv", "classes_csv", classes_csv),
         ("samples.csv", "evaluation_samples_csv", samples_csv),
+        ("predictions.parquet", "evaluation_parquet", parquet),
         ("picture/<int:row>", "evaluation_picture", picture),
         ("mask/<int:row>.png", "evaluation_mask", mask),
         ("masks.zip", "evaluation_masks", masks),
@@ -38,21 +40,21 @@ def register(area: Blueprint) -> None:
 def rows_csv(job_id: str) -> Response:
     """All predictions of an evaluation."""
     job = _job(job_id)
-    return _as_csv(prediction_rows(get_service(), job), f"{job.id}_predictions.csv")
+    return as_csv(prediction_rows(get_service(), job), f"{job.id}_predictions.csv")
 
 
 @describes(json=True, answer="CSV: the confusion matrix, rows true, columns predicted.")
 def confusion_csv(job_id: str) -> Response:
     """The confusion matrix of an evaluation."""
     job = _job(job_id)
-    return _as_csv(confusion_rows(get_service(), job), f"{job.id}_confusion.csv")
+    return as_csv(confusion_rows(get_service(), job), f"{job.id}_confusion.csv")
 
 
 @describes(json=True, answer="CSV: count, accuracy, precision, F1 of each class.")
 def classes_csv(job_id: str) -> Response:
     """The numbers of each class of an evaluation."""
     job = _job(job_id)
-    return _as_csv(class_rows(get_service(), job), f"{job.id}_classes.csv")
+    return as_csv(class_rows(get_service(), job), f"{job.id}_classes.csv")
 
 
 @describes(json=True, arguments={"size": "thumb or full."}, answer="PNG.")
@@ -77,7 +79,14 @@ def picture(job_id: str, row: int) -> Response:
 def samples_csv(job_id: str) -> Response:
     """The metrics of every picture of an evaluation."""
     job = _job(job_id)
-    return _as_csv(sample_rows(get_service(), job), f"{job.id}.csv")
+    return as_csv(sample_rows(get_service(), job), f"{job.id}.csv")
+
+
+@describes(json=True, answer="Parquet: a row for each picture (docs/evaluation.md has the columns).")
+def parquet(job_id: str) -> Response:
+    """What was kept of every picture of an evaluation."""
+    path = parquet_file(get_service(), _job(job_id))
+    return send_file(path, as_attachment=True, download_name=f"{job_id}_predictions.parquet")
 
 
 @describes(json=True, answer="PNG: the class of each pixel.")
@@ -115,7 +124,7 @@ def _job(job_id: str) -> Job:
     return get_service().store.get(job_id, Kind.EVALUATION)
 
 
-def _as_csv(rows: Rows, name: str) -> Response:
+def as_csv(rows: Rows, name: str) -> Response:
     """The rows as a download called `name`."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(csv_text(rows), mimetype="text/csv", headers=headers)

@@ -12,10 +12,13 @@ from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import column_title, facts, value_text
 from digits.domain.training import TaskOptions
 from digits.service.evaluations import results as evaluations
+from digits.service.evaluations.analysis import analysis_of
 from digits.service.evaluations.downloads import confusion
 from digits.service.evaluations.results import evaluation_result, is_ranked, picture_key
+from digits.service.evaluations.review import CHOICES, Verdict, chosen_rows, counts_of, review_of
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
+from digits.web.evaluations.analysis import analysis_context
 from digits.web.http import arguments
 from digits.web.http.request import describes, get_service, json_answer, render_job, route, shows_damage, wants_json
 
@@ -28,6 +31,7 @@ SHOWN_PROBLEMS = 200
 ORDERS = ("asc", "desc")
 SORTS = {"index": "List order", "confidence": "Confidence", "loss": "Loss", "label": "True class", "predicted": "Predicted class"}
 BY_CLASS = {
+    "review": f"Only pictures of which this was said: {', '.join(CHOICES)}.",
     "only": "`wrong` or `right`.",
     "label": "True class (index).",
     "predicted": "Predicted class (index).",
@@ -69,7 +73,7 @@ def rows(job_id: str) -> Any:
     job = _job(job_id)
     result = evaluation_result(get_service(), job)
     reader = evaluations.predictions(get_service(), job, RANKED)
-    found = evaluations.prediction_page(reader, **_page_of(50, LARGEST_PAGE), **_by_class(), **_order("index"))
+    found = evaluations.prediction_page(reader, **_page_of(50, LARGEST_PAGE), **_by_class(), **_among(job), **_order("index"))
     return json_answer({"total": found.total, "rows": [_row_dict(job, row, result) for row in found.rows]})
 
 
@@ -86,8 +90,12 @@ def samples(job_id: str) -> Any:
     result = evaluation_result(get_service(), job)
     key, highest = picture_key(result)
     order = _order(key, worst=key if highest else "")
-    page = evaluations.sample_page(get_service(), job, result, **_page_of(SAMPLES, MOST_SAMPLES), **_by_class(), **order)
+    review = review_of(get_service(), job)
+    among = _among(job, review)
+    page = evaluations.sample_page(get_service(), job, result, **_page_of(SAMPLES, MOST_SAMPLES), **_by_class(), **among, **order)
     for sample in page["samples"]:
+        said = review.get(sample["row"])
+        sample["verdict"] = said.verdict if said else ""
         picture = _address(job, sample["row"], sample["record"], sample["path"])
         sample["picture"] = picture.replace("size=thumb", "size=full")
         sample.setdefault("input", picture)
@@ -112,7 +120,11 @@ def evaluation_dict(job: Job) -> dict[str, Any]:
         "source": job.summary.get("source", ""),
         "split": job.summary.get("split", ""),
     }
-    return {**value, "result": evaluation_result(get_service(), job)} if job.status == Status.DONE else value
+    if job.status != Status.DONE:
+        return value
+    service = get_service()
+    result, review = evaluation_result(service, job), counts_of(review_of(service, job))
+    return {**value, "result": result, "analysis": analysis_of(service, job), "review": review}
 
 
 def page_context(job: Job) -> dict[str, Any]:
@@ -147,6 +159,7 @@ def page_context(job: Job) -> dict[str, Any]:
         "orders": orders(result),
         "page_sizes": PAGE_SIZES,
         "ranked": is_ranked(result),
+        **analysis_context(job, result, model),
         **(_best_of_classes(job, result) if is_ranked(result) else {}),
     }
 
@@ -165,6 +178,7 @@ def _check_choice(result: dict[str, Any]) -> None:
     """BadRequest for a choice of pictures that makes no sense: the gallery reads it from the page's address."""
     _page_of(SAMPLES, MOST_SAMPLES)
     _by_class()
+    arguments.choice("review", CHOICES, "")
     arguments.choice("sort", SORTS if is_ranked(result) else ("index", *result["columns"]), "index")
     arguments.choice("order", ORDERS, "asc")
 
@@ -229,18 +243,34 @@ def _job(job_id: str) -> Job:
     return get_service().store.get(job_id, Kind.EVALUATION)
 
 
-def _page_of(size: int, most: int) -> dict[str, int]:
+def _page_of(size: int, most: int) -> dict[str, Any]:
     """The page that is requested and its size, by default `size`."""
     return {"page": arguments.whole("page", 0, most=2**31), "size": arguments.whole("size", size, least=1, most=most)}
 
 
 def _by_class() -> dict[str, Any]:
     """Which pictures are requested."""
-    return {
+    return {  # as keywords of `PredictionReader.select`
         "only": arguments.choice("only", ("wrong", "right"), ""),
         "label": arguments.whole("label", None, most=2**31),
         "predicted": arguments.whole("predicted", None, most=2**31),
     }
+
+
+def _among(job: Job, review: dict[int, Verdict] | None = None) -> dict[str, Any]:
+    """Of the pictures that were reviewed those that are requested."""
+    wanted = arguments.choice("review", CHOICES, "")
+    if not wanted:
+        return {"among": None}
+    service = get_service()
+    found = review_of(service, job) if review is None else review
+    return {"among": chosen_rows(found, wanted, len(evaluations.predictions(service, job)))}
+
+
+def selection(job: Job) -> dict[str, Any]:
+    """The pictures that a request means, worst first, as `results.chosen_numbers` takes them."""
+    key, highest = picture_key(evaluation_result(get_service(), job))
+    return {**_by_class(), **_among(job), **_order(key or "index", worst=key if highest else "")}
 
 
 def _order(usual: str, worst: str = "") -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Records bring their truth, files that of the list or folder they stand in, if the task can be told so. Outputs for records of
 another size than the model's are kept at the size of the records. Leaves `predictions.arrow`, whose columns the task's report
-declares, `problems.jsonl` (pictures that could not be read) and, last, `result.json`.
-A run that was interrupted starts again from nothing.
+declares, `problems.jsonl` (pictures that could not be read), `analysis.json` (see `metrics.analysis.base`) and, last,
+`result.json`. A run that was interrupted starts again from nothing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,24 @@ from digits.engines.training.preprocessing import can_be_compared
 from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting, origin_of_output
+from digits.metrics.analysis.base import Analysis, Evaluated
 from digits.metrics.base import Finite, Report
 from digits.metrics.of_pictures import numbers_of
 from digits.storage.files import write_json
-from digits.storage.predictions import NO_ORIGIN, ORIGIN, PREDICTIONS_FILE, writing_predictions
-from digits.storage.validation_pictures import FILE, write_pictures
+from digits.storage.predictions import (
+    ANALYSIS_FILE,
+    NO_ORIGIN,
+    ORIGIN,
+    PREDICTIONS_FILE,
+    PredictionReader,
+    writing_predictions,
+)
+from digits.storage.validation_pictures import FILE, read_pictures, write_pictures
 from digits.tasks import Labels, Task, of
 from digits.worker.evaluation.baseline import yardstick
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import PictureBatch, open_source
+from digits.worker.evaluation.spacing import Spacings
 from digits.worker.evaluation.truths import Truths
 from digits.worker.runtime import WorkerContext
 
@@ -76,6 +85,7 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     model = Labels.of_snapshot(meta)
     task = of(meta["task"], model)
     options = task.settled(TaskOptions.from_json(meta.get("options", {})), model.class_labels)
+    options = task.with_thresholds(options, model.class_labels, spec.thresholds)
     match = rounds.source.match
     measures = spec.source == "split" and can_be_compared(task, model, bool(meta["preparation"].get("whitening")))
     truths = Truths(context, spec, predictor, task, match) if measures and not task.told_by_name else None
@@ -86,7 +96,9 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     )
     fitting, checked = Fitting(meta, task), Finite(scores=task.activation(model) == "softmax")
     unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
-    columns = (*report.columns, ORIGIN) if task.of_places else report.columns
+    spacings = Spacings(spec)
+    analysis = task.analysis(labels, model, in_mm=task.of_places and spacings.is_known(rounds.source))
+    columns = (*report.columns, *analysis.columns, *((ORIGIN,) if task.of_places else ()))
     keeps, measured = spec.source == "split", [np.zeros(0, np.int64)]
     for metric in report.counting:
         metric.keeps = keeps
@@ -103,11 +115,15 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
             if keeps and true is not None:
                 known = batch.labels >= 0 if task.told_by_name else slice(None)
                 measured.append(np.asarray(batch.records)[known])
-            writer.append(batch.paths, batch.records, {**report.add(outputs, true), **origins})
+            sizes = spacings.of(batch.paths, origins[ORIGIN.name]) if analysis.columns else []
+            kept = {**report.add(outputs, true), **analysis.add(outputs, true, sizes), **origins}
+            writer.append(batch.paths, batch.records, kept)
             trivial.add(_restored(batch.features, batch, fitting) if trivial.sees_pictures else (), outputs, true)
     found = report.summary()
     if keeps:
         _keep_pictures(context, spec, report, np.concatenate(measured), found["metrics"])
+    _analyse(context, spec, report, analysis)
+    found["columns"] = [*found["columns"], *(column.name for column in analysis.columns)]
     key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")
     return {
         "kind": task.output_kind,
@@ -146,6 +162,24 @@ def _keep_pictures(
         "stride": stride,
     }
     write_pictures(context.folder.path / FILE, kept, columns, about)
+
+
+def _analyse(context: WorkerContext, spec: EvaluationSpec, report: Report, analysis: Analysis) -> None:
+    """Write what is told beyond the metrics."""
+    context.emit(ProgressEvent(fraction=1.0, stage="analyse"))
+    folder = context.folder.path
+    known = (folder / FILE).is_file()
+    pictures = read_pictures(folder / FILE) if known else None
+    done = Evaluated(
+        PredictionReader(folder / PREDICTIONS_FILE),
+        report.counting,
+        dict(pictures.columns) if pictures is not None else {},
+        len(pictures.records) if pictures is not None else 0,
+        spec.is_validation,
+        spec.temperature,
+        spec.temperature_from,
+    )
+    write_json(folder / ANALYSIS_FILE, analysis.summary(done))
 
 
 def _restored(arrays: Any, batch: PictureBatch, fitting: Fitting) -> Any:

@@ -67,6 +67,10 @@ class InputSource(Protocol):
 
     def readings(self, size: int) -> Iterator[Reading]: ...
 
+    def first_paths(self) -> list[str]:
+        """The files of the first records, where they may come from such; of files none, for they are pictures without a truth."""
+        ...
+
 
 def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> InputSource:
     """The source an evaluation names. Raises DataError when it holds no picture."""
@@ -99,6 +103,9 @@ class ListSource:
         self._unknown = {label: unknown_number(place) for place, label in enumerate(sorted(beyond))}
         self.match = ClassMatch((), tuple(f"class {label}" for label in self._unknown))
 
+    def first_paths(self) -> list[str]:
+        return []
+
     def readings(self, size: int) -> Iterator[Reading]:
         return _file_readings(((path, self._number(label)) for path, label in self._lines()), size, self._reader)
 
@@ -122,6 +129,9 @@ class FolderSource:
         self._unknown: dict[str, int] = {}
         self.total = sum(1 for _ in self._entries())
         self.match = ClassMatch((), tuple(self._unknown))
+
+    def first_paths(self) -> list[str]:
+        return []
 
     def readings(self, size: int) -> Iterator[Reading]:
         return _file_readings(self._entries(), size, self._reader)
@@ -209,6 +219,9 @@ class SplitSource:
         originals = self._reader.column("original_size", rows)
         found = zip(originals, sizes, strict=True)
         return [origin_of_record(self._described, (int(own[0]), int(own[1])), size) for own, size in found]
+
+    def first_paths(self) -> list[str]:
+        return self._paths(np.arange(min(self.total, 8)))
 
     def _paths(self, rows: np.ndarray) -> list[str]:
         return [readable(path) for path in self._reader.column("source", rows)]

@@ -116,15 +116,6 @@ def test_links_devices_and_litter_are_left_out_and_counted(tmp_path: Path) -> No
     assert files_below(tmp_path) == ["ok.png"]
 
 
-def test_an_archive_is_what_its_bytes_say(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.zip", "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("one.txt"))
-    with zipfile.ZipFile(tmp_path / "b.tar", "w") as packed:
-        packed.writestr("two.txt", "2")
-    assert unpack_all(SETTINGS, tmp_path) == 0
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt")} == {"a/one.txt", "b/two.txt"}
-
-
 def test_a_link_in_a_zip_is_left_out(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         link = zipfile.ZipInfo("link")

@@ -75,7 +75,7 @@ def other(tmp_path: Path) -> Iterator[Service]:
 def test_it_is_there_as_it_was_on_a_data_set_of_the_same_records(
     service: Service, other: Service, model: Job, tmp_path: Path
 ) -> None:
-    archive = tmp_path / "net.zip"  # whatever it is called
+    archive = tmp_path / "net.tar"
     place = ["--jobs-dir", str(service.jobs_dir.path)]
     assert CliRunner().invoke(group, ["jobs", "export", "net", "-o", str(archive), *place]).exit_code == 0
     with pytest.raises(NotFound, match=f"is not here: cells, content hash {HASH}"):

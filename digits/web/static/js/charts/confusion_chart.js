@@ -30,45 +30,44 @@ export function dense({ labels, cells }) {
 export async function drawMatrix(chart, matrix) {
   const { labels } = matrix;
   const { rows, counts, shares } = dense(matrix);
-  const columns = labels.map((_, i) => i), places = rows.map((_, i) => i);
+  const names = new Set(labels).size === labels.length ? labels : labels.map((label, i) => `${label} (${i})`);
   const low = token("sunken");
   const trace = {
     type: "heatmap",
     z: shares,
     customdata: counts,
-    x: columns,
-    y: places,
+    x: names,
+    y: rows.map((row) => names[row]),
     zmin: 0,
     zmax: 100,
     colorscale: [[0, low], [0.005, low], [0.02, `rgba(${token("accent-rgb")}, .3)`], [1, token("accent")]],
     colorbar: { title: "%", thickness: 12, outlinewidth: 0 },
-    hovertemplate: "%{customdata} of %{text}<extra></extra>",
-    text: rows.map((row) => labels.map((label) => `${labels[row]} taken for ${label}`)),
+    hovertemplate: "%{customdata} of %{y} taken for %{x}<extra></extra>",
   };
-  const bare = { tickfont: { size: 10 }, showgrid: false, zeroline: false };
+  const bare = { type: "category", tickfont: { size: 10 }, showgrid: false, zeroline: false };
   const shape = layout({
     x: "Predicted",
     y: "True",
-    xaxis: { ...bare, ...ticks(columns, (i) => labels[i]) },
-    yaxis: { ...bare, ...ticks(places, (i) => labels[rows[i]]), autorange: "reversed" },
+    xaxis: { ...bare, ...ticks(names) },
+    yaxis: { ...bare, ...ticks(trace.y), autorange: "reversed" },
     hovermode: "closest",
     margin: { t: 10, r: 10 },
   });
   (await plotly()).react(chart, [trace], shape, CONFIG);
   chart.removeAllListeners?.("plotly_click");
   chart.on("plotly_click", (/** @type {any} */ { points: [point] }) => {
-    const detail = { label: String(rows[point.y]), predicted: String(point.x) };
+    const [row, column] = point.pointIndex;
+    const detail = { label: String(rows[row]), predicted: String(column) };
     chart.dispatchEvent(new CustomEvent("pictures", { bubbles: true, detail }));
   });
 }
 
 /**
  * As many names as can be read; the others appear on hover.
- * @param {number[]} values
- * @param {(value: number) => string} name
+ * @param {string[]} values
  */
-function ticks(values, name) {
+function ticks(values) {
   const step = Math.ceil(values.length / MOST_TICKS);
   const shown = values.filter((_, place) => place % step === 0);
-  return { tickvals: shown, ticktext: shown.map(name) };
+  return { tickvals: shown };
 }

@@ -10,6 +10,7 @@ import { all, el, find, icon, perhaps } from "../parts/elements.js";
 import { counted, isNumber, number, percent } from "../parts/format.js";
 import { ALL, choiceOf, queryOf, usualChoice } from "../parts/picture_choice.js";
 import { below, request } from "../parts/request.js";
+import { Review } from "./review.js";
 
 /** @typedef {import("../overlay/sample_cards.js").SampleSet & {total: number}} Page */
 /** @typedef {import("../parts/picture_choice.js").Choice} Choice */
@@ -28,6 +29,7 @@ class Gallery {
     this.board = new CardBoard(box);
     this.usual = usualChoice(this.sort?.value ?? "index asc", this.size.value);
     this.choice = choiceOf(location.search, this.usual);
+    this.review = new Review(box, box.dataset.review ?? "", (step) => this.turn(step));
     this.listen();
     this.load().then(() => location.hash === "#pictures" && box.scrollIntoView());
   }
@@ -39,8 +41,10 @@ class Gallery {
       select.addEventListener("change", () => this.change({ [select.dataset.class ?? ""]: select.value }));
     }
     for (const button of this.which) button.addEventListener("click", () => this.change({ only: button.value }));
-    this.previous.addEventListener("click", () => this.change({ page: String(Number(this.choice.page) - 1) }));
-    this.next.addEventListener("click", () => this.change({ page: String(Number(this.choice.page) + 1) }));
+    this.previous.addEventListener("click", () => this.turn(-1));
+    this.next.addEventListener("click", () => this.turn(1));
+    perhaps("[data-send-button]", this.box)?.addEventListener("click", () => this.send());
+    document.addEventListener("picture", (event) => this.open(/** @type {CustomEvent} */ (event).detail));
     globalThis.addEventListener("popstate", () => this.restore());
     document.addEventListener("pictures", (event) => this.lead(/** @type {CustomEvent} */ (event).detail));
     for (const link of all("a[data-pictures]", document, HTMLAnchorElement)) {
@@ -66,6 +70,43 @@ class Gallery {
     this.choice = { ...this.choice, page: "0", ...part };
     history.pushState(null, "", this.address());
     return this.load();
+  }
+
+  /**
+   * Another page, where there is one.
+   * @param {number} step
+   */
+  async turn(step) {
+    if (step < 0 ? !this.previous.disabled : !this.next.disabled) {
+      await this.change({ page: String(Number(this.choice.page) + step) });
+    }
+  }
+
+  /**
+   * Show the page of the list with one picture, and that picture.
+   * @param {number} row
+   */
+  async open(row) {
+    const page = String(Math.floor(row / Number(this.choice.size)));
+    await this.change({ ...ALL, sort: "index", order: "asc", page });
+    const card = perhaps(`[data-row="${row}"]`, this.box);
+    card?.scrollIntoView({ block: "center" });
+    card?.focus();
+  }
+
+  /** A new data set of the pictures that are chosen: its form, with a list of them. */
+  async send() {
+    try {
+      const found = await request(`${below(this.box.dataset.send ?? "")}?${this.chosen()}`, { method: "POST" });
+      location.assign(found.form);
+    } catch (error) {
+      toast(/** @type {Error} */ (error).message, "error");
+    }
+  }
+
+  /** The query of all pictures that are chosen, whatever the page. */
+  chosen() {
+    return queryOf({ ...this.choice, page: "0" }, { ...this.usual, size: this.choice.size });
   }
 
   /** The address of the page with these pictures. */
@@ -108,7 +149,12 @@ class Gallery {
     const { board } = this, page = Number(this.choice.page);
     this.mirror(found.class_labels);
     board.build(found);
-    board.cards.forEach((card, i) => card.root.append(this.actions(card, found.samples[i])));
+    this.review.clear();
+    board.cards.forEach((card, i) => {
+      card.root.append(this.actions(card, found.samples[i]));
+      this.review.add(card.root, found.samples[i].row);
+    });
+    find("[data-list-link]", this.box, HTMLAnchorElement).href = `${this.box.dataset.list}?${this.chosen()}`;
     await board.show(found.samples);
     board.cards.forEach((card, i) => {
       const dice = found.samples[i].metrics.mean_dice; // as it is sorted by: over all classes
@@ -135,7 +181,7 @@ class Gallery {
     }
     for (const each of this.classes) {
       if (each.options.length === 1) each.append(...labels.map((label, i) => el("option", { value: i }, label)));
-      const wanted = choice[/** @type {"label" | "predicted"} */ (each.dataset.class)];
+      const wanted = choice[/** @type {"label" | "predicted" | "review"} */ (each.dataset.class)];
       select(each, wanted);
       each.classList.toggle("is-chosen", wanted !== "");
     }

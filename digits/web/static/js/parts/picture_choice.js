@@ -1,10 +1,10 @@
 // @ts-check
 // Which pictures of an evaluation are shown, in which order and on which page, as the address of its page has it.
 
-/** @typedef {"only" | "label" | "predicted" | "sort" | "order" | "size" | "page"} Name */
-/** @typedef {Record<Name, string>} Choice `only` is wrong, right or empty; `label` and `predicted` are numbers of classes or empty */
+/** @typedef {"only" | "review" | "label" | "predicted" | "sort" | "order" | "size" | "page"} Name */
+/** @typedef {Record<Name, string>} Choice `only` is wrong, right or empty, `review` what was said; `label` and `predicted` are numbers of classes or empty */
 
-export const ALL = { only: "", label: "", predicted: "" };
+export const ALL = { only: "", review: "", label: "", predicted: "" };
 
 /**
  * What is chosen where nothing is.
