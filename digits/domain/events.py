@@ -77,7 +77,8 @@ class StatusEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressEvent(Event):
-    """How far the work is: `fraction` of the whole job in [0, 1], `rate` in `unit` a second, `eta` in seconds (an estimate)."""
+    """How far the work is: `fraction` of the whole job in [0, 1], `rate` in `unit` a second, `eta` in seconds (an estimate), and
+    `eta_range` where it would lie at the pace of the fastest and of the slowest tenth of the time so far (empty: not known)."""
 
     type: ClassVar[str] = "progress"
     fraction: float
@@ -87,6 +88,7 @@ class ProgressEvent(Event):
     unit: str = ""
     rate: float = 0.0
     eta: float | None = None
+    eta_range: list[float] = field(default_factory=list)
     step: int = 0
     epoch: float = 0.0
 
@@ -154,6 +156,18 @@ class TraceEvent(Event):
     seconds: float
     parts: dict[str, float] = field(default_factory=dict)
     where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEvent(Event):
+    """What a step spent its time on, in seconds by part (`data`: waiting for a batch and preparing it, `forward`, `backward`,
+    `optimizer`, or `compute` for the three together), measured on single steps; after a validation how much of it falls to each
+    step since the one before (`validation`)."""
+
+    type: ClassVar[str] = "stage"
+    step: int
+    epoch: float
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from digits.domain.events import (
     ProgressEvent,
     SampleEvent,
     SnapshotEvent,
+    StageEvent,
     TraceEvent,
     from_line,
     to_line,
@@ -29,7 +30,7 @@ from digits.storage.files import cannot_write
 
 READ_CHUNK = 1 << 20
 HARDWARE_LINE = b'{"type":"hardware"'  # how `to_line` begins one
-VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, TraceEvent, ProgressEvent)
+VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, TraceEvent, ProgressEvent, StageEvent)
 
 
 class EventWriter:

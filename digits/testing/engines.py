@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, TraceEvent, WarningEvent
+from digits.domain.events import LogEvent, MetricEvent, SnapshotEvent, StageEvent, TraceEvent, WarningEvent
 from digits.domain.training import Augmentation, LearningRate, Solver, StartWeights, TrainingSpec
 from digits.engines.base import Engine, NetworkContext, get_engine
 from digits.errors import JobStopped, NetworkError, TrainingError
@@ -418,6 +418,22 @@ class EngineContract:
             assert all(one["dur"] >= 0 for one in written["traceEvents"] if one["ph"] == "X")
             assert written["digits"]["operations"]
 
+    def test_a_measured_step_says_where_its_time_goes_and_how_large_its_gradients_are(
+        self, engine: Engine, pictures: Path, tmp_path: Path
+    ) -> None:
+        """By plain descent the weights move by the rate times the gradients. An engine need not know their norm."""
+        spec = self.spec("wide", epochs=1, batch_size=24, snapshot_interval=0.5, solver=Solver("SGD", 0.0, 0.0))
+        train_logged(pictures, tmp_path, spec)
+        events = [event for _, event in valid_events(tmp_path / "events.jsonl")]
+        measured = [event for event in events if isinstance(event, StageEvent)]
+        assert [event.step for event in measured] == [2, 2]  # the first step warms up; a validation follows the second
+        assert measured[1].seconds.keys() == {"validation"}
+        assert all(value >= 0 for event in measured for value in event.seconds.values())
+        if found := [event for event in events if isinstance(event, MetricEvent) and event.phase == "gradients"]:
+            before, after = (_weights(engine.load(tmp_path / "snapshots" / f"epoch_{n}.{self.suffix}")) for n in ("0.5", "1"))
+            assert {"data", "forward", "backward", "optimizer"} == measured[0].seconds.keys() or "compute" in measured[0].seconds
+            assert found[0].values["gradient_norm"] == pytest.approx(np.linalg.norm(after - before) / 0.05, rel=1e-3)
+
     def test_layers_have_statistics(self, engine: Engine, pictures: Path, tmp_path: Path) -> None:
         train(pictures, tmp_path, self.spec(epochs=1))
         predictor = engine.load(tmp_path / "snapshots" / f"epoch_1.{self.suffix}")
@@ -429,3 +445,10 @@ class EngineContract:
         assert sum(layer.parameters for layer in layers) == report.parameters
         assert layers[-1].activations is not None
         assert layers[-1].activations.shape == (2,)
+
+
+def _weights(predictor: Any) -> np.ndarray:
+    """All trainable weights of a loaded snapshot in a row."""
+    module = getattr(predictor, "module", None)
+    found = [p.detach().cpu().numpy() for p in module.parameters()] if module else predictor.model.trainable_variables
+    return np.concatenate([np.ravel(one) for one in found])

@@ -54,6 +54,7 @@ from digits.engines.training.setup import labels_of, metric_scale, task_of, vali
 from digits.engines.training.step import Pictures, Scores, TrainingStep, scores_of
 from digits.engines.training.tensorboard import graph_def
 from digits.engines.training.totals import LossValue, Totals, restored, value_of, wrong_parts
+from digits.engines.training.trace_parts import BACKWARD, DATA, FORWARD, OPTIMIZER
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric, add_batch
@@ -118,12 +119,23 @@ class TorchStep(TrainingStep):
             x, y = self.augmenter(x, y, epoch, batch.indices)
         x = self.inputs.normalize(x)  # (N, C, H, W) float32, prepared
         y = x.clone() if y is None else y
+        meter = self.meter
+        if meter is not None:
+            meter.mark(DATA)
         with self._shared(weight > 0):
             outputs = self.model(x)
         values = self.loss(outputs, y)
+        if meter is not None:
+            meter.mark(FORWARD)
         counts = self._backward(values, len(batch) if weight > 0 else 0, update, x)
+        if meter is not None:
+            meter.mark(BACKWARD)
+            meter.gradient_norm = self._gradient_norm() if update else None
+            meter.begin()
         if update:
             self._update(rate, counts)
+        if meter is not None:
+            meter.mark(OPTIMIZER)
         if weight > 0 and self.classes:
             self._count_hits(outputs, y)
 
@@ -170,6 +182,19 @@ class TorchStep(TrainingStep):
                     self._change_gradients(self.network.gradient_hook)
                 self.optimizer.step()
         self.gradients.clear()
+
+    def _gradient_norm(self) -> float | None:
+        """Of all weights together, before the text's hook changes them; None where there are no gradients."""
+        found = [p.grad for p in self.module.parameters() if p.grad is not None and p.grad.layout is torch.strided]
+        if not found:
+            return None
+        scale = self.scaler.get_scale() if self.scaler is not None else 1.0
+        norms = [norm.float() for norm in torch._foreach_norm(found)]
+        return float(torch.linalg.vector_norm(torch.stack(norms))) / scale
+
+    def finish(self) -> None:
+        if self.on_gpu:
+            torch.cuda.synchronize(self.fabric.device)
 
     def _change_gradients(self, hook: GradientHook) -> None:
         optimizer = self.optimizer if isinstance(self.fabric, OneDevice) else self.optimizer.optimizer

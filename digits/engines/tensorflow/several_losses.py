@@ -94,6 +94,11 @@ class LossGroup:
         found = self.gradients.of(tape, measured.terms)
         return found if self.open is None else self.open.close(found, measured.weights)
 
+    def square_norm(self, gradients: list[Any]) -> Any:
+        """The square of their norm over all weights, float32, without what scales them for half precision."""
+        scale = tf.cast(self.optimizer.scale_loss(tf.constant(1.0)), tf.float32)
+        return tf.add_n([tf.reduce_sum(tf.square(tf.cast(gradient, tf.float32) / scale)) for gradient in gradients])
+
     def move(self, gradients: list[Any], rate: Any) -> None:
         """A step of the optimizer, at its share of `rate`."""
         moved = gradients if self.hook is None else self._changed(gradients, self.hook)

@@ -44,7 +44,7 @@ from digits.engines.training.preprocessing import (
 from digits.engines.training.setup import labels_of, metric_scale, task_of, validation_metrics
 from digits.engines.training.step import HITS, Pictures, Scores, TrainingStep, scores_of
 from digits.engines.training.totals import LossValue, Totals, one_part, value_of
-from digits.engines.training.trace_parts import FORWARD
+from digits.engines.training.trace_parts import COMPUTE, FORWARD
 from digits.engines.training.traces import Recorder
 from digits.errors import JobStopped
 from digits.metrics.base import Metric, add_batch
@@ -101,13 +101,20 @@ class TensorflowStep(TrainingStep):
             if name != "whole" and not self.groups.are_open:
                 self._accumulate(data)
             form, work = self.groups.form(name), self._close if update else self._add
-            values, finite = self._function(form, work, data, drawn)(data, drawn, np.float32(rate))
+            made = self._function(form, work, data, drawn)(data, drawn, np.float32(rate), self.meter is not None)
+            values, finite, norm = made
+        self._measure(norm, update)
         self.functions[self.groups.form(name)] = self.functions.pop(form)  # the losses may be known only since it was traced
         self.groups.steps += update
         self.pending.append(values)
         self.watch.add(values, finite if self.device == CPU else None)
         if self.device == CPU:
             self._look(values, finite, data, drawn)
+
+    def _measure(self, norm: Any, update: bool) -> None:
+        if self.meter is not None:
+            self.meter.gradient_norm = float(norm.numpy()) if update else None  # waits for the device
+            self.meter.mark(COMPUTE)
 
     def _look(self, values: Any, finite: Any, data: dict[str, Any], drawn: dict[str, Any]) -> None:
         """Where the first loss that is no number comes from, or what is in weights that were none before a step. What is made of
@@ -120,17 +127,18 @@ class TensorflowStep(TrainingStep):
             x, _ = self._prepared({name: tf.constant(value) for name, value in data.items()}, drawn)
             self.origin = origin_in(self.model, x)
 
-    def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
+    def _add(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any, measured: Any) -> Any:
         """A batch after which others of its group follow."""
         with tf.GradientTape(persistent=True) as tape:
             values, _ = self._trained(data, drawn)
             due = [(group, *group.parts(loss)) for group, loss in self.groups.of(values["loss"]) if self.groups.is_due(group)]
         for group, terms, weights in due:
             group.add(tape, terms, weights)
-        return self._joined(values), self._finite_before()
+        return self._joined(values), self._finite_before(), tf.constant(0.0)
 
-    def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any) -> Any:
-        """The last batch of a group, or the only one: the weights move."""
+    def _close(self, data: dict[str, Any], drawn: dict[str, Any], rate: Any, measured: Any) -> Any:
+        """The last batch of a group, or the only one: the weights move. Only of a step that is `measured` the norm of the
+        gradients is taken."""
         with tf.GradientTape(persistent=self.has_own_loss) as tape:
             values, further = self._trained(data, drawn)
             found = [(group, group.measured(loss, further)) for group, loss in self.groups.of(values["loss"])]
@@ -138,9 +146,11 @@ class TensorflowStep(TrainingStep):
         self.groups.check_reached(tape, values["loss"], further)
         due = [(group, seen, group.closed(tape, seen)) for group, seen in found if self.groups.is_due(group)]
         sound = tf.reduce_all([seen.is_sound for _, seen in found])
+        squares = [lambda g=group, found=gradients: g.square_norm(found) for group, _, gradients in due]
+        norm = tf.cond(measured, lambda: tf.sqrt(tf.add_n([square() for square in squares])), lambda: tf.constant(0.0))
         for group, seen, gradients in due:
             self._move(group, gradients, rate, seen.counts & sound)
-        return self._joined(values), finite
+        return self._joined(values), finite, norm
 
     def _move(self, group: LossGroup, gradients: list[Any], rate: Any, wanted: Any) -> None:
         """A step of an optimizer, unless nothing counted or a loss is no number: then the training ends, and the weights are left
@@ -289,7 +299,7 @@ class TensorflowStep(TrainingStep):
     def _function(self, name: str, work: Callable[..., Any], data: dict[str, Any], drawn: dict[str, Any]) -> Any:
         """`work` compiled for any number of samples such as these."""
         if name not in self.functions:
-            signature = [self._specs(data), self._specs(drawn), tf.TensorSpec([], tf.float32)]
+            signature = [self._specs(data), self._specs(drawn), tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.bool)]
             signature = signature[:1] if name == "evaluate" else signature
             self.functions[name] = tf.function(work, input_signature=signature, autograph=False)
         return self.functions[name]

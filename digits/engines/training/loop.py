@@ -34,6 +34,7 @@ from digits.engines.training.divergence import explain
 from digits.engines.training.learning_rate import rate_at
 from digits.engines.training.setup import labels_of, task_of
 from digits.engines.training.snapshots import SnapshotManager
+from digits.engines.training.stages import Stages, StepMeter
 from digits.engines.training.step import HITS, Scores, TrainingStep, kinds_of
 from digits.engines.training.tensorboard import Summaries
 from digits.engines.training.totals import Totals, restored
@@ -42,8 +43,10 @@ from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import JobStopped, TrainingError
 
 PROGRESS_SECONDS = 1.0
+FEWEST_RATES = 5  # reports of speed, to tell how much it varies
 FINISH_SECONDS = 0.5  # how often it is looked whether the training is to end early
 LOSS = "loss"
+GRADIENTS = "gradients"  # a phase of metrics
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class TrainingLoop:
         self.step = 0
         self.epoch_totals = Totals()
         self.progress = TrainingProgress(run, calendar)
+        self.stages = Stages(run, calendar)
         self.summaries: Summaries | None = None
         self.tracer: Tracer | None = None
         self.validated = True  # whether the validation of this step, if it has one, is made
@@ -130,6 +134,7 @@ class TrainingLoop:
         stream = self.source.stream([indices for indices, _ in own[first:]], calendar.seed, epoch)
         if self.tracer is not None:
             stream = self.tracer.watch(stream, self.step, len(own) - first)
+        stream = self.stages.watch(stream)
         for position, batch in enumerate(stream, start=first):
             group = sum(sizes[i] for i in calendar.group_of(position))
             self.training_step.smallest_share = sizes[position] // self.training_step.world
@@ -142,6 +147,7 @@ class TrainingLoop:
         update = self.calendar.updates_at(self.step + 1)
         if self.calendar.updates_at(self.step):
             self.whole = None if update else self._remember()
+        meter = self.training_step.meter = self.stages.meter(self.step + 1, self.training_step.finish)
         self.training_step.train_batch(batch, epoch, rate, weight, update)
         if self.tracer is not None:
             self.tracer.end()
@@ -149,6 +155,8 @@ class TrainingLoop:
         self.run_.motion.moved(self.step)
         if self.calendar.logs_at(self.step):
             self._report_training(rate)
+        if meter is not None:
+            self._report_stages(meter)
         trained = time.monotonic()
         self._after_step()
         self._pulse(update)
@@ -167,6 +175,12 @@ class TrainingLoop:
         self._emit_metrics("train", means, kinds_of(means, (name.removeprefix(EPOCH_MEAN) for name in measured), {}))
         self._emit_metrics("lr", {"learning_rate": rate}, {"learning_rate": "other"})
 
+    def _report_stages(self, meter: StepMeter) -> None:
+        norm, self.training_step.meter = meter.gradient_norm, None
+        if norm is not None and math.isfinite(norm):
+            self._emit_metrics(GRADIENTS, {"gradient_norm": norm}, {"gradient_norm": "other"})
+        self.stages.report(self.step, meter)
+
     def _after_step(self) -> None:
         interval = self.calendar.snapshots.get(self.step)
         validates = self.step in self.calendar.validations
@@ -183,6 +197,7 @@ class TrainingLoop:
 
     def _validate(self) -> Scores:
         """A validation. One that is stopped is made when the training goes on, from a checkpoint of the step before it."""
+        began = time.perf_counter()
         try:
             evaluated = self.training_step.evaluate()
         except JobStopped:
@@ -191,6 +206,7 @@ class TrainingLoop:
             else:
                 self._leave_group()
             raise
+        self.stages.report_validation(self.step, time.perf_counter() - began)
         return self._report_validation(evaluated)
 
     def _validate_start(self) -> None:
@@ -334,7 +350,7 @@ class TrainingLoop:
                 advice="`digits doctor --repair` puts it aside; then Resume starts from the beginning.",
                 code="checkpoint",
             ) from error
-        self.step = int(loop["step"])
+        self.step = self.stages.validated = int(loop["step"])
         self.sound = self.step
         self.epoch_totals = restored(loop)
         self.snapshot_manager.restore(loop["snapshots"])
@@ -419,11 +435,20 @@ class TrainingProgress:
                 unit="images",
                 rate=rate,
                 eta=eta,
+                eta_range=self._range(eta),
                 step=step,
                 epoch=self.calendar.epoch_of(step),
             )
         )
         self.last, self.last_step, self.aside = now, step, 0.0
+
+    def _range(self, eta: float | None) -> list[float]:
+        """The time left at the pace of the fastest and of the slowest tenth of the reports."""
+        rates = self.rates
+        if not eta or len(rates) < FEWEST_RATES:
+            return []
+        middle, tenth = rates[len(rates) // 2], len(rates) // 10
+        return [round(eta * middle / rate, 1) for rate in (rates[-1 - tenth], rates[tenth])]
 
 
 def evaluation_parts(length: int, batch_size: int, rank: int, world: int) -> list[np.ndarray]:

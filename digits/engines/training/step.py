@@ -17,6 +17,7 @@ import numpy as np
 from digits.domain.metrics import EPOCH_MEAN, LOSS, Declared, kind_of
 from digits.engines.training.batches import Batch
 from digits.engines.training.loss_watch import Divergence
+from digits.engines.training.stages import StepMeter
 from digits.engines.training.totals import Totals as Totals
 from digits.engines.training.traces import Recorder
 from digits.metrics.base import Finite, Metric
@@ -75,6 +76,7 @@ class TrainingStep(ABC):
     rank: int = 0
     world: int = 1
     learns: bool = True  # whether there are weights to train; where there are none, neither `train_batch` nor `take` is called
+    meter: StepMeter | None = None  # set before `train_batch` where the step is to be measured
     smallest_share: int = 0  # records of the process that has the fewest of the batch at hand; set before `train_batch`
 
     @abstractmethod
@@ -145,6 +147,10 @@ class TrainingStep(ABC):
     def agree(self, wishes: tuple[bool, ...]) -> tuple[bool, ...]:
         """Rank 0's wishes, known to all processes."""
         return wishes
+
+    def finish(self) -> None:
+        """Wait until the device has done what it was told; nothing where that is so anyway."""
+        return None
 
     def graph(self) -> bytes:
         """The computation as a serialized GraphDef; empty where the framework has none."""

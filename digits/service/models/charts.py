@@ -6,15 +6,17 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from digits.domain.events import MetricEvent
+from digits.domain.events import HardwareEvent, MetricEvent, StageEvent
 from digits.domain.training import LearningRate
 from digits.engines.training.learning_rate import curve
 from digits.service.models.history import RunHistory
 from digits.utils.values import finite
 
 MISSING = "none"  # what scripts expect where a series has no value
+T = TypeVar("T")
+MAX_TIMES = 600  # of stages and hardware
 MAX_POINTS = 4000  # of one training curve on the page; validation curves are never thinned
 
 
@@ -41,11 +43,31 @@ def page_curves(history: RunHistory, limit: int = MAX_POINTS) -> dict[str, Any]:
         "train": series(shown),
         "val": series(history.metrics["val"]),
         "lr": series(thin(history.metrics["lr"], limit)),
+        "gradients": series(thin(history.metrics["gradients"], limit)),
         "thinned": len(shown) < len(train),
     }
 
 
-def thin(events: Sequence[MetricEvent], limit: int) -> list[MetricEvent]:
+def stage_series(events: Sequence[StageEvent], limit: int = MAX_TIMES) -> dict[str, Any]:
+    """Where the time went: `epoch` and `seconds[part]` (of a step; null where that was not measured), a list each."""
+    shown = thin(events, limit)
+    parts = list(dict.fromkeys(part for event in shown for part in event.seconds))
+    seconds = {part: [finite(event.seconds.get(part)) for event in shown] for part in parts}
+    return {"epoch": [event.epoch for event in shown], "seconds": seconds}
+
+
+def machine_series(events: Sequence[HardwareEvent], limit: int = MAX_TIMES) -> dict[str, Any]:
+    """What the job used: `t` (seconds since 1970), `cpu_percent` (of one core), `memory` (bytes) and of each GPU by its number
+    `gpus[index]` with `utilization` (percent) and `memory_used` (bytes), a list each."""
+    shown = thin(events, limit)
+    found = {name: [getattr(event, name) for event in shown] for name in ("t", "cpu_percent", "memory")}
+    rows = [{str(gpu.get("index")): gpu for gpu in event.gpus} for event in shown]
+    numbers = list(dict.fromkeys(number for row in rows for number in row))
+    gpus = {n: {key: [row.get(n, {}).get(key) for row in rows] for key in ("utilization", "memory_used")} for n in numbers}
+    return {**found, "gpus": gpus}
+
+
+def thin(events: Sequence[T], limit: int) -> list[T]:
     """At most `limit` events, evenly chosen, the first and the last among them."""
     if len(events) <= limit:
         return list(events)

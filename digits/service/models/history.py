@@ -16,6 +16,7 @@ from digits.domain.events import (
     ProgressEvent,
     SampleEvent,
     SnapshotEvent,
+    StageEvent,
     TraceEvent,
     WarningEvent,
 )
@@ -23,12 +24,12 @@ from digits.storage.events import valid_events
 from digits.storage.folders import JobFolder
 
 KEPT_LOG_LINES = 200
-PHASES = ("train", "val", "lr")
+PHASES = ("train", "val", "lr", "gradients")
 
 
 @dataclass
 class RunHistory:
-    """Metrics by phase and snapshots in the order of their steps; of progress and hardware the newest only.
+    """Metrics by phase and snapshots in the order of their steps; of progress the newest only.
 
     `offset` is where the log ended when it was read: a live stream that starts there misses and repeats nothing.
     """
@@ -45,6 +46,8 @@ class RunHistory:
     log: list[LogEvent] = field(default_factory=list)
     progress: ProgressEvent | None = None
     hardware: HardwareEvent | None = None
+    machine: list[HardwareEvent] = field(default_factory=list)  # all of them
+    stages: list[StageEvent] = field(default_factory=list)
 
     @property
     def resumes(self) -> list[AttemptEvent]:
@@ -113,3 +116,6 @@ def _add(history: RunHistory, event: Event) -> None:
         history.progress = _with_rate(event, history.progress)
     elif isinstance(event, HardwareEvent):
         history.hardware = event
+        history.machine.append(event)
+    elif isinstance(event, StageEvent):
+        history.stages.append(event)

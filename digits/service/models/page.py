@@ -19,7 +19,7 @@ from digits.errors import DigitsError, StorageError
 from digits.service import Service
 from digits.service.damage import damage_of
 from digits.service.models.changed_settings import Change, changed_settings
-from digits.service.models.charts import output_kinds, page_curves
+from digits.service.models.charts import machine_series, output_kinds, page_curves, stage_series
 from digits.service.models.create import info_of
 from digits.service.models.form import BATCH_NORMS, ModelForm
 from digits.service.models.history import RunHistory, current_snapshots, read_history
@@ -72,6 +72,7 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
     """State of a training for the page's code; events from `offset` on keep it up to date."""
     return {
         "id": job.id,
+        "name": job.name,
         "status": str(job.status),
         "epochs": spec.epochs,
         "best_metric": spec.best_metric,
@@ -92,6 +93,8 @@ def page_data(job: Job, spec: TrainingSpec, history: RunHistory, info: DatasetIn
         "snapshots": [snapshot_row(event) for event in current_snapshots(history)],
         "progress": asdict(history.progress) if history.progress else None,
         "hardware": asdict(history.hardware) if history.hardware else None,
+        "stages": stage_series(history.stages),
+        "machine": machine_series(history.machine),
         "attempts": [asdict(attempt) for attempt in history.attempts],
         "log": log_lines(history),
     }

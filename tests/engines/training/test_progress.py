@@ -32,6 +32,8 @@ def test_validations_and_slow_moments_do_not_slow_the_speed(clock: SimpleNamespa
     assert events[-1].rate == pytest.approx(20.0)
     assert len(events) < 30
     assert events[-1].eta == pytest.approx((clock.now - 130.0) / 40 * 960)
+    low, high = events[-1].eta_range  # most reports are alike; the slow moment is beyond the slowest tenth
+    assert low <= events[-1].eta <= high
     clock.now += 50.0
     progress.report(40, force=True)  # the end adds nothing
     assert events[-1].rate == pytest.approx(20.0)

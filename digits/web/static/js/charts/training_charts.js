@@ -2,12 +2,14 @@
 // The curves of a training, one chart for each kind of output: losses, accuracies, others, the learning rate.
 
 import { el } from "../parts/elements.js";
+import { chartMenu } from "./chart_menu.js";
+import { coursePlan, courseTraces } from "./course_charts.js";
 import { isOfClass, MEAN } from "../parts/training_state.js";
 import { colour, CONFIG, layout, plotly } from "./theme_plot.js";
 
 /** @typedef {import("../parts/training_state.js").TrainingState} TrainingState */
 /** @typedef {(number | null)[]} Values */
-/** @typedef {{key: string, kind: string, title: string, unit: string, names: string[]}} Chart */
+/** @typedef {{key: string, kind: string, title: string, unit: string, names: string[], x?: string}} Chart */
 /** @typedef {Record<string, any>} Trace of Plotly */
 
 const SHARES = "Accuracy (%)"; // of what a network text calls an accuracy
@@ -17,7 +19,7 @@ const FEW_POINTS = 60; // up to here each has a mark
 export class TrainingCharts {
   /**
    * @param {HTMLElement} box
-   * @param {() => {smoothing: number, log: boolean}} options
+   * @param {() => {smoothing: number, log: boolean, others: import("../parts/other_runs.js").OtherRun[]}} options
    * @param {boolean} [large]
    */
   constructor(box, options, large = false) {
@@ -32,7 +34,7 @@ export class TrainingCharts {
   async draw(state) {
     const Plotly = await plotly();
     const drawn = plan(state)
-      .map((chart) => ({ chart, traces: chart.kind === "lr" ? rateTraces(state) : this.traces(state, chart) }))
+      .map((chart) => ({ chart, traces: this.tracesOf(state, chart) }))
       .filter(({ traces }) => traces.length);
     const order = drawn.map(({ chart }) => chart.key);
     for (const key of [...this.areas.keys()]) if (!order.includes(key)) this.remove(key, Plotly);
@@ -48,11 +50,16 @@ export class TrainingCharts {
    * @param {string[]} order keys of all charts
    * @param {any} Plotly
    */
-  addArea({ key, kind, title }, order, Plotly) {
+  addArea({ key, kind, title, x = "epochs" }, order, Plotly) {
     if (this.areas.has(key)) return;
     const css = `chart chart-${kind}${this.large ? " chart-large" : ""}`;
-    const area = el("div", { class: css, role: "group", "aria-label": `${title} over the epochs` });
-    const holder = el("figure", { class: "chart-box", "data-key": key }, el("figcaption", {}, title), area);
+    const area = el("div", { class: css, role: "group", "aria-label": `${title} over the ${x}` });
+    const holder = el(
+      "figure",
+      { class: "chart-box", "data-key": key },
+      el("figcaption", {}, title, chartMenu(area, title)),
+      area,
+    );
     this.areas.set(key, area);
     const fit = () => area.classList.contains("js-plotly-plot") && area.offsetWidth && Plotly.Plots.resize(area);
     new ResizeObserver(fit).observe(area);
@@ -70,6 +77,16 @@ export class TrainingCharts {
     Plotly.purge(area);
     area?.parentElement?.remove();
     this.areas.delete(key);
+  }
+
+  /**
+   * @param {TrainingState} state
+   * @param {Chart} chart
+   */
+  tracesOf(state, chart) {
+    if (chart.kind === "lr") return [...rateTraces(state), ...this.options().others.flatMap(otherRates)];
+    const own = chart.x ? courseTraces(state, chart.kind) : this.traces(state, chart);
+    return [...own, ...this.options().others.flatMap((run) => otherTraces(run, chart, this.options().smoothing))];
   }
 
   /**
@@ -104,18 +121,18 @@ export class TrainingCharts {
    * @param {Chart} chart
    * @param {number} count curves with a name
    */
-  layout(state, { kind, names, unit }, count) {
+  layout(state, { kind, names, unit, x = "epoch" }, count) {
     const { log } = this.options();
     const best = state.best();
     const marks = best && names.includes(best.name) ? bestMark(best, state) : {};
     const hasFew = state.curves.val.epoch.length < 2 && state.curves.train.epoch.length < 3;
     const range = state.epochs && hasFew ? { range: [0, Math.min(state.epochs, 1)] } : {};
     return layout({
-      x: "epoch",
-      xaxis: { rangemode: "tozero", ...range },
+      x,
+      xaxis: { rangemode: "tozero", ...(x === "epoch" ? range : {}) },
       yaxis: {
         type: log && kind !== "accuracy" ? "log" : "linear",
-        rangemode: kind === "loss" || kind === "lr" ? "tozero" : "normal",
+        rangemode: kind === "accuracy" || kind === "other" ? "normal" : "tozero",
         ticksuffix: unit,
       },
       showlegend: count > 1,
@@ -154,7 +171,7 @@ export function plan(state) {
     names: names.slice(0, MOST_CLASSES),
   }));
   const rate = { key: "lr", kind: "lr", title: "Learning rate", unit: "", names: Object.keys(state.curves.lr.values) };
-  return [loss, ...families.values(), ...classes, rate];
+  return [loss, ...families.values(), ...classes, rate, ...coursePlan(state)];
 }
 
 /**
@@ -218,6 +235,49 @@ function validationTrace(epochs, values, name, tint) {
 function rateTraces({ curves: { lr } }) {
   const line = (/** @type {number} */ i) => ({ color: colour(i), width: 2, shape: "hv" });
   return Object.entries(lr.values).map(([name, y], i) => ({ x: lr.epoch, y, name, mode: "lines", line: line(i) }));
+}
+
+/** @param {number} number of another run: not the colours of this one */
+const otherColour = (number) => colour(3 + number);
+
+/**
+ * The curves of another run in a chart of this one.
+ * @param {import("../parts/other_runs.js").OtherRun} run
+ * @param {Chart} chart
+ * @param {number} smoothing
+ * @returns {Trace[]}
+ */
+function otherTraces({ name: run, state: { curves }, number }, { kind, names, x }, smoothing) {
+  const factor = kind === "accuracy" ? 100 : 1;
+  const line = { color: otherColour(number), width: 1.5 };
+  const label = (/** @type {string} */ name, /** @type {string} */ phase) =>
+    `${run}: ${names.length > 1 ? `${name} (${phase})` : phase}`;
+  if (x) {
+    const { epoch, values } = curves.gradients ?? {};
+    return kind === "gradients" && values?.gradient_norm
+      ? [{ x: epoch, y: values.gradient_norm, name: run, mode: "lines", line }]
+      : [];
+  }
+  return names.flatMap((name) => {
+    const of = (/** @type {Values | undefined} */ values) =>
+      smooth((values ?? []).map((value) => (value === null ? null : value * factor)), smoothing);
+    const means = curves.train.values[MEAN + name], own = means ?? curves.train.values[name];
+    const found = [];
+    if (own) found.push(meanTrace(curves.train.epoch, of(own), label(name, "training"), line.color));
+    if (curves.val.values[name]) {
+      found.push(validationTrace(curves.val.epoch, of(curves.val.values[name]), label(name, "validation"), line.color));
+    }
+    return found;
+  });
+}
+
+/**
+ * @param {import("../parts/other_runs.js").OtherRun} run
+ * @returns {Trace[]}
+ */
+function otherRates({ name, state: { curves: { lr } }, number }) {
+  const line = { color: otherColour(number), width: 1.5, shape: "hv" };
+  return Object.values(lr.values).slice(0, 1).map((y) => ({ x: lr.epoch, y, name, mode: "lines", line }));
 }
 
 /**

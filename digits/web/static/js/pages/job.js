@@ -48,6 +48,7 @@ function changed(row) {
 function showProgress(row) {
   const box = find("[data-job-progress]");
   box.hidden = !row.running;
+  if ("live" in box.dataset && row.running) return; // the events of the job say more, and sooner
   find(".progress", box).setAttribute("aria-valuenow", row.progress);
   find(".progress-bar", box).style.width = `${row.progress}%`;
   find("[data-progress-text]", box).textContent = `${row.progress} %`;

@@ -1,12 +1,14 @@
 // @ts-check
 // The page of a training: curves, figures, snapshots, hardware and log, live from the job's event stream.
 
+import { bottleneck } from "../charts/course_charts.js";
 import { drawAlways } from "../charts/theme_plot.js";
 import { TrainingCharts } from "../charts/training_charts.js";
 import { jobStream } from "../live/live.js";
 import { highlight } from "../parts/code_editor.js";
 import { all, el, find, meter, pageData, perhaps } from "../parts/elements.js";
 import { clock, duration, epochText, fileSize, number } from "../parts/format.js";
+import { OtherRuns } from "../parts/other_runs.js";
 import { below, loadPage, request, send } from "../parts/request.js";
 import { SnapshotList } from "../parts/snapshot_list.js";
 import { classTable, isRunning, metricsTable, shown as shownOf, verdict } from "../parts/training_metrics.js";
@@ -23,7 +25,8 @@ const state = new TrainingState(pageData("training-data"));
 const part = (/** @type {string} */ selector) => perhaps(selector, page); // the page of the large graph has few of them
 const smoothing = find("#smoothing", document, HTMLInputElement);
 const logScale = find("#log-scale", document, HTMLInputElement);
-const options = () => ({ smoothing: Number(smoothing.value), log: logScale.checked });
+let others = /** @type {OtherRuns | null} */ (null);
+const options = () => ({ smoothing: Number(smoothing.value), log: logScale.checked, others: others?.runs ?? [] });
 const charts = new TrainingCharts(find("[data-charts]", page), options, "large" in page.dataset);
 const samplesRoot = part("[data-validation-samples]");
 const validationSamples = samplesRoot && new ValidationSamples(samplesRoot, id, state.frames);
@@ -35,6 +38,9 @@ let chartsDue = false;
 /** Charts in a hidden tab have no size: they are drawn when it is shown. */
 function drawCharts() {
   find("[data-no-curves]", page).hidden = state.curves.train.epoch.length + state.curves.val.epoch.length > 0;
+  const hint = part("[data-bottleneck]"), text = hint && bottleneck(state);
+  if (hint && hint.textContent !== text) hint.textContent = text;
+  if (hint) hint.hidden = !text;
   chartsDue = !find("[data-charts]", page).offsetParent;
   if (!chartsDue) charts.draw(state);
 }
@@ -62,6 +68,7 @@ const tile = (label, value, note = "") =>
 const shown = (name, value) => (value === null ? "" : shownOf(state, name, value));
 
 function drawTiles() {
+  drawProgress();
   part("[data-tiles]")?.replaceChildren(bestTile(), lossTile(), epochTile(), speedTile(), rateTile(), timeTile());
 }
 
@@ -108,8 +115,22 @@ function rateTile() {
 function timeTile() {
   const running = isRunning(state);
   const elapsed = state.elapsed + (running && state.elapsed ? Date.now() / 1000 - counted : 0);
-  const eta = running && state.progress?.eta;
-  return tile(running ? "Elapsed" : "Duration", duration(elapsed), eta ? `about ${duration(eta)} left` : device());
+  return tile(running ? "Elapsed" : "Duration", duration(elapsed), running ? "" : "from start to end");
+}
+
+/** Progress and time left in the header: one place, so that no two numbers of the page disagree. */
+function drawProgress() {
+  const box = perhaps("[data-job-progress]"), { progress } = state, place = perhaps("[data-device]");
+  if (place) place.textContent = device();
+  if (!box || !progress || !isRunning(state)) return;
+  box.dataset.live = "";
+  const percent = Math.min(100, Math.round(100 * progress.fraction));
+  find(".progress", box).setAttribute("aria-valuenow", String(percent));
+  find(".progress-bar", box).style.width = `${percent}%`;
+  find("[data-progress-text]", box).textContent = `${percent} %`;
+  const [low, high] = (progress.eta_range ?? []).map(duration);
+  const range = low && low !== high ? ` (${low} to ${high})` : "";
+  find("[data-progress-eta]", box).textContent = progress.eta ? `about ${duration(progress.eta)} left${range}` : "";
 }
 
 function device() {
@@ -322,6 +343,7 @@ function onEvent(event, offset) {
     notice("info", text).dataset.resumed = "";
   } else if (changed === "warning") notice("warning", event.message, event.advice);
   else if (changed === "curves") later("curves", "metrics", "tiles", "log");
+  else if (changed === "hardware") later("hardware", "curves");
   else if (changed === "sample") validationSamples?.add(event);
   else if (changed in DRAW) later(changed);
 }
@@ -350,6 +372,8 @@ async function bringReason() {
 document.addEventListener("digits:status", (event) => {
   if (/** @type {CustomEvent} */ (event).detail.letter === "E") bringReason().catch(() => null);
 });
+const otherRuns = part("[data-other-runs]");
+if (otherRuns) others = new OtherRuns(otherRuns, find("#curves", page), id, () => later("curves"));
 smoothing.addEventListener("input", () => later("curves"));
 logScale.addEventListener("change", () => later("curves"));
 for (const text of all("[data-highlight]")) text.replaceChildren(highlight(text.textContent ?? ""));

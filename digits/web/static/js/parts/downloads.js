@@ -27,6 +27,14 @@ export const savePicture = (canvas, name) =>
 export const saveJson = (value, name) => save(new Blob([JSON.stringify(value, null, 1)], { type: "application/json" }), name);
 
 /**
+ * Hand a text over as a file.
+ * @param {string} text
+ * @param {string} name
+ * @param {string} type
+ */
+export const saveText = (text, name, type) => save(new Blob([text], { type }), name);
+
+/**
  * @param {Blob} blob
  * @param {string} name
  */

@@ -12,12 +12,18 @@ import { epochText, measured } from "./format.js";
 /** @typedef {{path: string, epoch: number, best: boolean, metrics: Record<string, number>}} Snapshot */
 /** @typedef {{name: string, value: number, epoch: number}} Best */
 /**
+ * What the job used of the machine, a list each: moments in seconds since 1970, percent of one core, bytes, and of each GPU.
+ * @typedef {{t: number[], cpu_percent: number[], memory: number[],
+ *   gpus: Record<string, {utilization: Values, memory_used: Values}>}} Machine
+ */
+/**
  * What the server says of an output (`digits.domain.metrics.MetricFacts`).
  * @typedef {{title: string, better: string, unit: string, short: string, chart: string, column: string, missed: boolean,
  *   over: string, place: number}} Facts
  */
 
 const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
+const MOST_SAMPLES = 1200; // of the hardware; beyond that every second one is let go
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
 export const NOTHING = "(nothing)"; // decides where several losses work against each other, which rank nothing
@@ -41,8 +47,8 @@ export class TrainingState {
     this.deciding = ""; // the output that decides which snapshot is best
     /** @type {Record<string, Facts>} */
     this.metrics = {};
-    /** @type {{train: Series, val: Series, lr: Series, kinds: Record<string, string>}} */
-    this.curves = { train: noSeries(), val: noSeries(), lr: noSeries(), kinds: {} };
+    /** @type {{train: Series, val: Series, lr: Series, gradients: Series, kinds: Record<string, string>}} */
+    this.curves = { train: noSeries(), val: noSeries(), lr: noSeries(), gradients: noSeries(), kinds: {} };
     /** @type {Snapshot[]} */
     this.snapshots = [];
     /** @type {{t: number, level: string, message: string}[]} */
@@ -53,6 +59,10 @@ export class TrainingState {
     this.frames = []; // validations with samples
     /** @type {{step: number, where: string}[]} */
     this.traces = []; // steps with an execution trace
+    /** @type {{epoch: number[], seconds: Record<string, Values>}} */
+    this.stages = { epoch: [], seconds: {} }; // what a step spent its time on
+    /** @type {Machine} */
+    this.machine = { t: [], cpu_percent: [], memory: [], gpus: {} };
     this.progress = /** @type {any} */ (null);
     this.hardware = /** @type {any} */ (null);
     this.baseline = /** @type {{values: Record<string, number | null>, description: string} | null} */ (null);
@@ -84,7 +94,12 @@ export class TrainingState {
     }
     if (event.type === "hardware") {
       this.hardware = event;
+      this.addHardware(event);
       return "hardware";
+    }
+    if (event.type === "stage") {
+      addAt(this.stages.epoch, this.stages.seconds, event.epoch, event.seconds);
+      return "curves";
     }
     if (event.type === "baseline") {
       this.baseline = { values: event.values, description: event.description };
@@ -102,12 +117,35 @@ export class TrainingState {
   }
 
   /** @param {Event} event */
+  addHardware({ t, cpu_percent, memory, gpus }) {
+    const { machine } = this;
+    machine.t.push(t);
+    machine.cpu_percent.push(cpu_percent);
+    machine.memory.push(memory);
+    for (const gpu of gpus ?? []) {
+      const kept = machine.gpus[gpu.index] ??= { utilization: [], memory_used: [] };
+      for (const name of /** @type {const} */ (["utilization", "memory_used"])) {
+        while (kept[name].length < machine.t.length - 1) kept[name].push(null);
+        kept[name].push(gpu[name] ?? null);
+      }
+    }
+    if (machine.t.length <= MOST_SAMPLES) return;
+    /** @type {Values[]} */
+    const lists = [machine.t, machine.cpu_percent, machine.memory, ...Object.values(machine.gpus).flatMap(Object.values)];
+    for (const list of lists) {
+      const newest = (list.length - 1) % 2;
+      list.splice(0, list.length, ...list.filter((_, i) => i % 2 === newest));
+    }
+  }
+
+  /** @param {Event} event */
   addMetric(event) {
-    const series = this.curves[/** @type {"train" | "val" | "lr"} */ (event.phase)] ??= noSeries();
-    for (const [name, kind] of Object.entries(event.kinds || {})) if (event.phase !== "lr") this.curves.kinds[name] ??= kind;
+    const series = this.curves[/** @type {"train" | "val" | "lr" | "gradients"} */ (event.phase)] ??= noSeries();
+    const isOutput = event.phase === "train" || event.phase === "val";
+    for (const [name, kind] of Object.entries(event.kinds || {})) if (isOutput) this.curves.kinds[name] ??= kind;
     const length = series.epoch.length;
     for (const name of Object.keys(event.values)) {
-      if (event.phase !== "lr") this.curves.kinds[name] ??= "other";
+      if (isOutput) this.curves.kinds[name] ??= "other";
       series.values[name] ??= new Array(length).fill(null);
     }
     series.epoch.push(event.epoch);
@@ -120,7 +158,7 @@ export class TrainingState {
       this.note(event, validationText(event));
     }
     if (event.phase !== "val" && length > MOST_POINTS) halve(series);
-    const isNew = event.phase !== "lr" && Object.keys(event.values).some((name) => !this.isKnown(name));
+    const isNew = isOutput && Object.keys(event.values).some((name) => !this.isKnown(name));
     return isNew ? "reload" : "curves"; // what a new output is called and which direction is better only the server knows
   }
 
@@ -224,6 +262,19 @@ export class TrainingState {
   isBetter(name, value, other) {
     return this.facts(name).better === "lower" ? value < other : value > other;
   }
+}
+
+/**
+ * One more moment of several lists, each of which has an entry for each.
+ * @param {number[]} at
+ * @param {Record<string, Values>} lists
+ * @param {number} moment
+ * @param {Record<string, number>} values
+ */
+function addAt(at, lists, moment, values) {
+  for (const name of Object.keys(values)) lists[name] ??= new Array(at.length).fill(null);
+  at.push(moment);
+  for (const [name, list] of Object.entries(lists)) list.push(values[name] ?? null);
 }
 
 /** @returns {Series} */
