@@ -31,7 +31,7 @@ def make_run(service: Service, number: int, points: int) -> str:
         type_name="Image Classification Model",
         name=f"run {number}",
         form={"learning_rate": [0.001 * (number + 1)], "train_epochs": 30},
-        spec={"seed": number, "epochs": 30, "dataset_id": "none"},
+        spec={"seed": number, "epochs": 30, "dataset_id": "none", "task": "classification"},
         resources=Resources("gpu"),
     )
     lines = [to_line(AttemptEvent(attempt=1))]

@@ -84,14 +84,15 @@ class Client:
         return _frame(self.models(query, **more), "id")
 
     def curves(self, job_ids: str | Sequence[str]) -> Any:
-        """Every value that models measured, one line each: `id`, `phase` (train, val, lr), `step`, `epoch`, `name`, `value`; as a
-        pandas DataFrame, a list where pandas is not installed. Long curves of the training are thinned by the server."""
+        """Every value that models measured, one line each: `id`, `phase` (train, val, lr, gradients), `step`, `epoch`, `name`,
+        `value`; as a pandas DataFrame, a list where pandas is not installed. Long curves of the training are thinned by the
+        server."""
         lines = [line for job_id in _list(job_ids) for line in self._points(job_id)]
         return _frame(lines, None)
 
     def _points(self, job_id: str) -> Iterator[dict[str, Any]]:
         curves = self.get(f"/models/{_part(job_id)}/curves.json")["curves"]
-        for phase in ("train", "val", "lr"):
+        for phase in ("train", "val", "lr", "gradients"):
             series = curves[phase]
             for name, values in series["values"].items():
                 for step, epoch, value in zip(series["step"], series["epoch"], values, strict=True):

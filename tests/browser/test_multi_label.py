@@ -128,7 +128,7 @@ def shows_metrics(page: Page, client: Client, model: str) -> None:
     thresholds = [values[f"threshold/{name}"][-1] for name in NAMES]
     for name, threshold in zip(NAMES, thresholds, strict=True):
         expect(metrics.get_by_role("row", name=re.compile(f"^{name} "))).to_contain_text(f"{100 * threshold:.4g} %")
-    expect(page.locator("#settings")).to_contain_text("chosen on the validation split")
+    expect(page.locator("[data-panel=settings]")).to_contain_text("chosen on the validation split")
     step = client.json(f"/models/{model}/samples.json")["frames"][-1]["step"]
     sample = client.json(f"/models/{model}/samples/{step}.json")["samples"][0]
     assert sorted(sample["thresholds"]) == pytest.approx(sorted(100 * threshold for threshold in thresholds))

@@ -189,7 +189,9 @@ def test_the_best_snapshot_is_what_is_downloaded_and_tried(
 
 
 def shown_parts(page: Page) -> list[str]:
-    return list(page.evaluate("[...document.querySelectorAll('[data-panel]')].filter((e) => e.offsetParent).map((e) => e.id)"))
+    return list(
+        page.evaluate("[...document.querySelectorAll('[data-panel]')].filter((e) => e.offsetParent).map((e) => e.dataset.panel)")
+    )
 
 
 def test_the_address_names_the_tab(page: Page, context: BrowserContext, web_server: RunningServer, training: Training) -> None:

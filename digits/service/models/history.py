@@ -19,11 +19,15 @@ from digits.domain.events import (
     StageEvent,
     TraceEvent,
     WarningEvent,
+    from_line,
 )
+from digits.storage.event_lines import shown_lines
 from digits.storage.events import valid_events
 from digits.storage.folders import JobFolder
 
 KEPT_LOG_LINES = 200
+# How many lines of a kind a page shows, by phase or type.
+SHOWN = {"train": 4000, "lr": 1000, "gradients": 1000, HardwareEvent.type: 600, StageEvent.type: 1000, ProgressEvent.type: 50}
 PHASES = ("train", "val", "lr", "gradients")
 
 
@@ -66,6 +70,18 @@ def read_history(folder: JobFolder) -> RunHistory:
     history = RunHistory()
     for end, event in valid_events(folder.events_file):
         history.offset = end
+        _add(history, event)
+    history.log = history.log[-KEPT_LOG_LINES:]
+    return history
+
+
+def read_shown(folder: JobFolder) -> RunHistory:
+    """As `read_history`, of what a page shows: curves of the training, the hardware and stages are thinned before they are parsed
+    (validations never are), so that it takes a moment whatever the length of the log."""
+    end, kept = shown_lines(folder.events_file, SHOWN)
+    history = RunHistory(offset=end)
+    events = [event for lines in kept.values() for line in lines if (event := from_line(line)) is not None]
+    for event in events:
         _add(history, event)
     history.log = history.log[-KEPT_LOG_LINES:]
     return history

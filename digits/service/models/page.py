@@ -22,7 +22,7 @@ from digits.service.models.changed_settings import Change, changed_settings
 from digits.service.models.charts import machine_series, output_kinds, page_curves, stage_series
 from digits.service.models.create import info_of
 from digits.service.models.form import BATCH_NORMS, ModelForm
-from digits.service.models.history import RunHistory, current_snapshots, read_history
+from digits.service.models.history import RunHistory, current_snapshots, read_shown
 from digits.service.models.networks import start_text
 from digits.service.models.traces import traces
 from digits.service.models.validation_samples import frames
@@ -57,7 +57,7 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     folder = service.folder(job.id)
     request = folder.request()
     spec = TrainingSpec.from_json(request.spec)
-    history = read_history(folder)
+    history = read_shown(folder)
     info = info_of(service, job.dataset_id)
     config = config_tables(spec, info, _versions(folder) or {"digits": request.digits_version})
     data = page_data(job, spec, history, info, folder)

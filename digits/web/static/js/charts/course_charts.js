@@ -9,15 +9,16 @@ import { colour } from "./theme_plot.js";
 
 /** Parts of a step in the order in which they are stacked, from below, as `digits.engines.training.trace_parts` names them. */
 const PARTS = /** @type {Record<string, string>} */ ({
-  data: "waiting for data",
+  data: "data",
   forward: "forward",
   backward: "backward",
   optimizer: "optimizer",
-  compute: "forward, backward, optimizer",
+  compute: "compute",
 });
 const VALIDATION = "validation";
+const FEW_POINTS = 20; // up to here each has a mark
 const FEW_MEASURED = 3;
-const MUCH_WAITING = 0.3; // of a step
+const MUCH_WAITING = 0.4; // of a step
 
 /**
  * The charts that there is something for.
@@ -58,7 +59,14 @@ export function courseTraces(state, kind) {
 function gradientTraces({ curves: { gradients } }) {
   const line = (/** @type {number} */ i) => ({ color: colour(i), width: 2 });
   const entries = Object.entries(gradients?.values ?? {});
-  return entries.map(([, y], i) => ({ x: gradients?.epoch, y, name: "all weights", mode: "lines", line: line(i) }));
+  return entries.map(([, y], i) => ({
+    x: gradients?.epoch,
+    y,
+    name: "all weights",
+    mode: y.length < FEW_POINTS ? "lines+markers" : "lines",
+    marker: { size: 4 },
+    line: line(i),
+  }));
 }
 
 /**
@@ -86,7 +94,7 @@ function stageTraces({ stages }) {
   const line = { color: colour(6), width: 2, dash: "dash" };
   return [...traces, {
     ...pick(validated, VALIDATION),
-    name: "validation, for each step",
+    name: "validation",
     mode: "lines+markers",
     marker: { size: 4 },
     line,

@@ -11,8 +11,10 @@ const panels = all("[data-panel]");
 
 /** What the fragment of the address names, or null. */
 function target() {
+  const name = location.hash.slice(1);
+  const panel = panels.find((one) => one.dataset.panel === name);
   try {
-    return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    return panel ?? document.getElementById(decodeURIComponent(name));
   } catch {
     return null; // a lone percent sign
   }
@@ -46,8 +48,13 @@ function follow() {
 const CLICK = { bubbles: true, cancelable: true };
 
 list.setAttribute("role", "tablist");
-for (const tab of tabs) tab.setAttribute("role", "tab");
+for (const tab of tabs) {
+  tab.setAttribute("role", "tab");
+  tab.setAttribute("aria-controls", `panel-${tab.dataset.tab}`);
+}
+if (panels.includes(/** @type {HTMLElement} */ (target()))) scrollTo(0, 0);
 for (const panel of panels) {
+  panel.id = `panel-${panel.dataset.panel}`; // the browser neither scrolls to it nor puts the focus there
   panel.setAttribute("role", "tabpanel");
   panel.setAttribute("aria-labelledby", `tab-${panel.dataset.panel}`);
   panel.tabIndex = 0;

@@ -94,12 +94,11 @@ function lossTile() {
 }
 
 function epochTile() {
-  const { progress, epochs } = state;
-  return tile(
-    "Epoch",
-    `${progress ? epochText(progress.epoch) : 0} / ${number(epochs)}`,
-    progress?.step ? `step ${number(progress.step)}` : "",
-  );
+  const { progress, epochs, curves: { train, val } } = state; // curves may be ahead of the last word on progress
+  const newest = (/** @type {"epoch" | "step"} */ name) =>
+    Math.max(progress?.[name] ?? 0, train[name].at(-1) ?? 0, val[name].at(-1) ?? 0);
+  const step = newest("step");
+  return tile("Epoch", `${epochText(newest("epoch"))} / ${number(epochs)}`, step ? `step ${number(step)}` : "");
 }
 
 function speedTile() {
