@@ -17,6 +17,7 @@ from digits.domain.events import AttemptEvent, HardwareEvent, MetricEvent, Progr
 from digits.storage.events import VOIDABLE
 
 BLOCK = 1 << 23  # bytes that are read at a time
+MANY = 8  # times the limit are kept at most while lines are read
 METRIC, ATTEMPT = (b'{"type":"%s"' % kind.type.encode() for kind in (MetricEvent, AttemptEvent))  # as `to_line` begins them
 PHASE = b'"phase":"'
 TRAIN = PHASE + b'train"'
@@ -28,7 +29,7 @@ Spans = list[tuple[int, float]]  # bytes from … to … of the log
 
 @dataclass
 class _Kept:
-    """Lines of one kind; with a `limit`, evenly chosen ones, at most twice as many while they are read."""
+    """Lines of one kind; with a `limit`, evenly chosen ones, some times as many while they are read."""
 
     limit: int | None = None
     lines: list[bytes] = field(default_factory=list)
@@ -42,7 +43,7 @@ class _Kept:
         self.lines += lines[-self.seen % self.stride :: self.stride]
         self.seen += len(lines)
         self.last = lines[-1]
-        while self.limit is not None and len(self.lines) > 2 * self.limit:
+        while self.limit is not None and len(self.lines) > MANY * self.limit:
             self.lines, self.stride = self.lines[::2], 2 * self.stride
 
     def all(self) -> list[bytes]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import digits
 from digits.domain.metrics import PERCENT, facts, value_text
+from digits.errors import DigitsError
 from digits.service import Service
+from digits.service.datasets.explore import picture
 from digits.service.models.comparison import comparison
+from digits.service.models.film_strip import strip_of_model, strip_of_models
+from digits.service.models.history import read_shown
 from digits.service.models.line_chart import Curve, line_chart
 from digits.service.models.page import training_page
-from digits.service.models.validation_samples import frame, sample_set
+from digits.service.models.validation_samples import frame, frames, sample_set
 from digits.storage.jobs.store import Job
 
 MOST_CHARTS = 8
 SHOWN_SAMPLES = 8
+SHOWN_FLIPS = 12  # pictures of each sort
+MOST_COLUMNS = 6  # models in one table of samples
 
 
 def of_model(service: Service, job: Job) -> dict[str, Any]:
@@ -54,7 +61,11 @@ def of_model(service: Service, job: Job) -> dict[str, Any]:
         "settings": [],
         "setting_heads": [],
         "charts": [chart for chart in charts if chart][:MOST_CHARTS],
-        "samples": _samples(service, job, page.data["frames"]),
+        "samples": []
+        if (strip := strip_of_model(service, job, page.data["frames"]))
+        else _samples(service, job, page.data["frames"]),
+        "strips": [strip] if strip else [],
+        "flips": None,
         "notes": [warning.message for warning in page.history.warnings],
     }
 
@@ -110,8 +121,65 @@ def of_comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
         "setting_heads": ["Setting", *names.values()],
         "charts": [chart for chart in charts if chart][:MOST_CHARTS],
         "samples": [],
+        "strips": _strips(service, jobs, found["lines"]),
+        "flips": _flips(service, jobs, found),
         "notes": found["notes"],
     }
+
+
+def _strips(service: Service, jobs: Sequence[Job], lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The last validation of the first run of each line, some of them to a table."""
+    by_id = {job.id: job for job in jobs}
+    named = [(line["name"], job := by_id[line["ids"][0]], _frames(service, job)) for line in lines]
+    parts = [named[at : at + MOST_COLUMNS] for at in range(0, len(named), MOST_COLUMNS)]
+    return [strip for part in parts if (strip := strip_of_models(service, part))]
+
+
+def _frames(service: Service, job: Job) -> list[dict[str, float]]:
+    folder = service.folder(job.id)
+    return frames(read_shown(folder), folder.path)
+
+
+def _flips(service: Service, jobs: Sequence[Job], found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`from` and `to`, names of runs, and `parts` of `title` and `pictures` (`input`: an address, `text`); None where no picture
+    flipped."""
+    flips = found["flips"]
+    if not flips or not flips["gained_total"] + flips["lost_total"]:
+        return None
+    one, other = (found["runs"][n] for n in flips["runs"])
+    dataset = service.store.find(one["dataset_id"])
+    labels, metric = found["class_labels"], found["verdict"]["metric"]
+
+    def name(number: int) -> str:
+        return labels[number] if 0 <= number < len(labels) else "nothing" if number < 0 else f"class {number}"
+
+    def shown(flip: Mapping[str, Any]) -> dict[str, str]:
+        if "label" in flip:
+            text = f"{name(flip['label'])}: {name(flip['from'])} → {name(flip['to'])}"
+        else:
+            text = f"{value_text(metric, flip['before'])} → {value_text(metric, flip['after'])}"
+        return {"key": f"val:{flip['record']}", "input": _thumb(service, dataset, flip["record"]), "text": text}
+
+    parts = [(f"Better in {other['name']}", "gained"), (f"Worse in {other['name']}", "lost")]
+    return {
+        "from": one["name"],
+        "to": other["name"],
+        "parts": [
+            {"title": f"{title} ({flips[f'{key}_total']:,})", "pictures": [shown(flip) for flip in flips[key][:SHOWN_FLIPS]]}
+            for title, key in parts
+        ],
+    }
+
+
+def _thumb(service: Service, dataset: Job | None, record: int) -> str:
+    """A validation picture as an address; empty where its records are gone."""
+    if dataset is None:
+        return ""
+    try:
+        data, kind = picture(service, dataset, "val", record, thumb=True)
+    except (DigitsError, OSError):
+        return ""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _curve(title: str, series: Mapping[str, Any], name: str, dashed: bool = False) -> Curve:

@@ -46,8 +46,8 @@ def frames(history: RunHistory, folder: Path) -> list[dict[str, float]]:
 def sample_set(service: Service, job: Job) -> dict[str, Any]:
     """What does not change between validations: `kind`, `class_labels`, `colours`, and per sample `key`, `input` (a picture, or
     empty) and `truth` (see `frame`). No samples while nothing was validated."""
-    meta = _meta(service, job)
-    arrays = _load(service.folder(job.id).path / INPUTS)
+    meta = meta_of(service, job)
+    arrays = load_arrays(service.folder(job.id).path / INPUTS)
     task = task_of(meta)
     labels = list(meta.get("class_labels", ()))
     colours = class_colours(service, job.dataset_id, labels, task)
@@ -65,10 +65,10 @@ def sample_set(service: Service, job: Job) -> dict[str, Any]:
 def frame(service: Service, job: Job, step: int) -> dict[str, Any]:
     """The samples at one validation, in order, each as `Task.describe_output` has it. Raises NotFound."""
     folder = service.folder(job.id).path
-    outputs, inputs = _load(folder / FOLDER / f"step_{step}.npz"), _load(folder / INPUTS)
+    outputs, inputs = load_arrays(folder / FOLDER / f"step_{step}.npz"), load_arrays(folder / INPUTS)
     if not outputs or not inputs:
         raise NotFound(f"{job.name} has no samples of step {step}.")
-    meta = _meta(service, job)
+    meta = meta_of(service, job)
     task, labels = task_of(meta), Labels.of_snapshot(meta)
     chosen = {name: outputs[name].tolist() for name in task.options if name in outputs}
     options = TaskOptions.from_json({**meta.get("options", {}), **chosen})
@@ -80,7 +80,7 @@ def frame(service: Service, job: Job, step: int) -> dict[str, Any]:
     return {"step": step, "samples": samples}
 
 
-def _meta(service: Service, job: Job) -> dict[str, Any]:
+def meta_of(service: Service, job: Job) -> dict[str, Any]:
     """What the engine wrote about the data; empty before the training has begun."""
     try:
         return dict(read_json(service.folder(job.id).path / META_FILE))
@@ -89,7 +89,7 @@ def _meta(service: Service, job: Job) -> dict[str, Any]:
 
 
 def task_of(meta: Mapping[str, Any]) -> Task:
-    """The task of a model by what its engine wrote (see `_meta`)."""
+    """The task of a model by what its engine wrote (see `meta_of`)."""
     return of(str(meta.get("task", "")), Labels.of_snapshot(meta))
 
 
@@ -101,7 +101,7 @@ def class_colours(service: Service, dataset_id: str, labels: Sequence[str], task
     return palette_colours(count, palette, labels) if task.has_background else object_colours(count, palette)
 
 
-def _load(path: Path) -> Arrays:
+def load_arrays(path: Path) -> Arrays:
     """The arrays of an archive; nothing where there is none (any more). Never unpickles."""
     import numpy as np
 

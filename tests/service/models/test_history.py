@@ -37,7 +37,7 @@ RUNS = 25
 SCRIPT = Path(__file__).with_name("event_folding.js")
 KINDS = {"loss": "loss", "accuracy": "accuracy"}
 UNFIT = [math.nan, math.inf, -math.inf]
-JOB: Any = SimpleNamespace(id="x", status="R", best_name="", elapsed=0.0)
+JOB: Any = SimpleNamespace(id="x", name="x", status="R", best_name="", elapsed=0.0)
 
 
 def write_run(folder: JobFolder, seed: int) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, ProgressEvent, SnapshotEvent
 from digits.service.models import run_curves
-from digits.service.models.history import current_snapshots, read_history
+from digits.service.models.history import current_snapshots, read_history, read_shown
+from digits.storage import event_lines
 from digits.storage.events import EventWriter
 from digits.storage.folders import JobFolder
 
@@ -42,9 +43,9 @@ def write_run(folder: Path, resumed: bool) -> JobFolder:
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-@pytest.mark.parametrize("at_once", [1 << 26, 0])
-def test_quick_and_slow_reading_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool, at_once: int) -> None:
-    monkeypatch.setattr(run_curves, "AT_ONCE", at_once)
+@pytest.mark.parametrize("block", [1 << 23, 200])
+def test_quick_and_slow_reading_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool, block: int) -> None:
+    monkeypatch.setattr(event_lines, "BLOCK", block)
     job = write_run(tmp_path, resumed)
     found, slow = run_curves.read_curves(job, 1000), read_history(job)
     assert found.train == slow.metrics["train"]
@@ -53,6 +54,9 @@ def test_quick_and_slow_reading_agree(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found.snapshots == slow.snapshots
     assert current_snapshots(slow)[-1].step == (4 if resumed else 8)
     assert found.baseline == slow.baseline
+    shown = read_shown(job)
+    assert (shown.metrics, shown.snapshots, shown.offset) == (slow.metrics, slow.snapshots, slow.offset)
+    assert (shown.progress, shown.baseline, shown.attempts) == (slow.progress, slow.baseline, slow.attempts)
 
 
 def test_thinned_curves_keep_their_ends(tmp_path: Path) -> None:

@@ -120,6 +120,8 @@ def test_the_better_of_two_is_named_with_its_reasons(client: FlaskClient, servic
     assert "is better than A." in report
     assert HOSTILE not in report
     assert "<svg" in report
+    assert "Better in B" in report
+    assert report.count("data:image/") == 12  # of the 40 pictures that flipped
     assert "http" not in report.replace("http-equiv", "")
     said = CliRunner().invoke(group, ["compare", worse, better, "--jobs-dir", str(service.jobs_dir.path)])
     assert "is better than A." in said.output, said.output

@@ -2,6 +2,7 @@
 // Curves of several runs over each other: a colour for each line, a band where it has several seeds.
 
 import { el } from "../parts/elements.js";
+import { chartMenu } from "./chart_menu.js";
 import { smooth } from "./training_charts.js";
 import { colour, CONFIG, layout, plotly, token } from "./theme_plot.js";
 
@@ -54,7 +55,7 @@ export async function drawCurves(box, found, options) {
     const title = found.metrics[name]?.title ?? name;
     if (!holder) {
       const area = el("div", { class: "chart", role: "group", "aria-label": `${title} of all runs` });
-      holder = el("figure", { class: "chart-box", "data-key": name }, el("figcaption", {}, title), area);
+      holder = el("figure", { class: "chart-box", "data-key": name }, el("figcaption", {}, title, chartMenu(area, title)), area);
     }
     box.append(holder);
     const area = /** @type {HTMLElement} */ (holder.lastElementChild);

@@ -8,7 +8,7 @@ import { el, find, table } from "../parts/elements.js";
 import { compact, duration, fileSize, number } from "../parts/format.js";
 import { below, request, url } from "../parts/request.js";
 
-const MOST_STRIPS = 8;
+const STRIPS_AT_ONCE = 8;
 const MOST_CLASS_ROWS = 40;
 
 const page = find("[data-compare]");
@@ -225,33 +225,43 @@ function drawFlips(found) {
   );
 }
 
-/** @param {any} found */
+/**
+ * The samples of the lines, some at a time: each line is a request and some pictures.
+ * @param {any} found
+ */
 async function drawStrips(found) {
   const section = find("[data-strips]", page);
   const place = find("[data-strip-rows]", page);
+  const more = find("[data-more-strips]", page);
   const slider = find("#strip-at", page, HTMLInputElement);
   /** @type {{id: string, frames: {step: number, epoch: number}[], board: CardBoard, at: number}[]} */
   const strips = [];
-  for (
-    const run of found.lines.slice(0, MOST_STRIPS).map((/** @type {any} */ line) =>
-      found.runs.find((/** @type {any} */ r) => r.id === line.ids[0])
-    )
-  ) {
-    const set = await request(`/models/${run.id}/samples.json`).catch(() => null);
-    if (!set?.samples?.length || !set.frames.length) continue;
-    section.hidden = false;
-    const root = el(
-      "div",
-      { class: "strip-row" },
-      el("h3", {}, run.name),
-      el("div", { class: "sample-legend", "data-samples-legend": "" }),
-      el("div", { class: "sample-cards", "data-samples-cards": "" }),
-    );
-    place.append(root);
-    const board = new CardBoard(root);
-    board.build(set);
-    strips.push({ id: run.id, frames: set.frames, board, at: -1 });
-  }
+  let asked = 0;
+  const add = async () => {
+    const lines = found.lines.slice(asked, asked + STRIPS_AT_ONCE);
+    asked += lines.length;
+    const left = found.lines.length - asked;
+    more.hidden = !left;
+    more.textContent = `Show the next ${Math.min(left, STRIPS_AT_ONCE)} of ${left}`;
+    for (const line of lines) {
+      const run = found.runs.find((/** @type {any} */ one) => one.id === line.ids[0]);
+      const set = await request(`/models/${run.id}/samples.json`).catch(() => null);
+      if (!set?.samples?.length || !set.frames.length) continue;
+      section.hidden = false;
+      const root = el(
+        "div",
+        { class: "strip-row" },
+        el("h3", {}, line.name),
+        el("div", { class: "sample-legend", "data-samples-legend": "" }),
+        el("div", { class: "sample-cards", "data-samples-cards": "" }),
+      );
+      place.append(root);
+      const board = new CardBoard(root);
+      board.build(set);
+      strips.push({ id: run.id, frames: set.frames, board, at: -1 });
+    }
+    await show();
+  };
   const show = () =>
     Promise.all(strips.map(async (strip) => {
       const at = Math.round(Number(slider.value) * (strip.frames.length - 1));
@@ -264,7 +274,8 @@ async function drawStrips(found) {
     find("[data-strip-at]", page).textContent = slider.value === "1" ? "last" : `${Math.round(Number(slider.value) * 100)} %`;
     show();
   });
-  await show();
+  more.addEventListener("click", add);
+  await add();
 }
 
 try {
