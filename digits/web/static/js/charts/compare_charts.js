@@ -4,7 +4,7 @@
 import { el } from "../parts/elements.js";
 import { chartMenu } from "./chart_menu.js";
 import { smooth } from "./training_charts.js";
-import { colour, CONFIG, layout, plotly, token } from "./theme_plot.js";
+import { colour, CONFIG, layout, plain, plotly, token } from "./theme_plot.js";
 
 /** @typedef {(number | null)[]} Values */
 /** @typedef {{epoch: number[], step: number[], time: number[], values: Record<string, Values>}} Series */
@@ -152,12 +152,6 @@ function baselineShapes(found, name, factor) {
   const y = Number(values[0]) * factor;
   return [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: token("ink-3"), width: 1, dash: "dot" } }];
 }
-
-/**
- * Plotly reads tags in names.
- * @param {string} text
- */
-const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 /**
  * Every run a line over the axes of the settings that differ, the metric last.

@@ -53,6 +53,12 @@ export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, ...more } = {})
 }
 
 /**
+ * A text as it is: Plotly reads tags in names.
+ * @param {string} text
+ */
+export const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+/**
  * Plotly itself, once its deferred script has run.
  * @returns {Promise<any>}
  */

@@ -5,7 +5,7 @@ import { el } from "../parts/elements.js";
 import { chartMenu } from "./chart_menu.js";
 import { coursePlan, courseTraces } from "./course_charts.js";
 import { isOfClass, MEAN } from "../parts/training_state.js";
-import { colour, CONFIG, layout, plotly } from "./theme_plot.js";
+import { colour, CONFIG, layout, plain, plotly } from "./theme_plot.js";
 
 /** @typedef {import("../parts/training_state.js").TrainingState} TrainingState */
 /** @typedef {(number | null)[]} Values */
@@ -247,7 +247,8 @@ const otherColour = (number) => colour(3 + number);
  * @param {number} smoothing
  * @returns {Trace[]}
  */
-function otherTraces({ name: run, state: { curves }, number }, { kind, names, x }, smoothing) {
+function otherTraces({ name, state: { curves }, number }, { kind, names, x }, smoothing) {
+  const run = plain(name);
   const factor = kind === "accuracy" ? 100 : 1;
   const line = { color: otherColour(number), width: 1.5 };
   const label = (/** @type {string} */ name, /** @type {string} */ phase) =>
@@ -277,7 +278,7 @@ function otherTraces({ name: run, state: { curves }, number }, { kind, names, x 
  */
 function otherRates({ name, state: { curves: { lr } }, number }) {
   const line = { color: otherColour(number), width: 1.5, shape: "hv" };
-  return Object.values(lr.values).slice(0, 1).map((y) => ({ x: lr.epoch, y, name, mode: "lines", line }));
+  return Object.values(lr.values).slice(0, 1).map((y) => ({ x: lr.epoch, y, name: plain(name), mode: "lines", line }));
 }
 
 /**
