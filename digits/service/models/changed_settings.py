@@ -29,6 +29,8 @@ NOT_COMPARED = frozenset(
         "select_gpu_count",
     }
 )
+# In the order of the form; its own list has the fields of the last part first.
+FIELDS = {name: field for part in ModelForm.__mro__[1:] for name, field in getattr(part, "model_fields", {}).items()}
 RATES = frozenset(name for names in LR_PARAMETERS.values() for name in names)
 
 
@@ -48,7 +50,7 @@ def changed_settings(form: Mapping[str, Any]) -> list[Change]:
     proposed = recommended_values(str(form.get("standard_networks", ""))) if form.get("method", "standard") == "standard" else {}
     used = LR_PARAMETERS.get(str(form.get("lr_policy", "")), ())
     found = []
-    for name, field in ModelForm.model_fields.items():
+    for name, field in FIELDS.items():
         if name in NOT_COMPARED or name not in form or (name in RATES and name not in used):
             continue
         default = proposed.get(name, field.get_default(call_default_factory=True))
