@@ -13,10 +13,10 @@ from digits.errors import DigitsError
 from digits.service import Service
 from digits.service.datasets.explore import picture
 from digits.service.models.comparison import comparison
-from digits.service.models.film_strip import strip_of_model, strip_of_models
 from digits.service.models.history import read_shown
 from digits.service.models.line_chart import Curve, line_chart
 from digits.service.models.page import training_page
+from digits.service.models.sample_strips import strip_of_model, strip_of_models
 from digits.service.models.validation_samples import frame, frames, sample_set
 from digits.storage.jobs.store import Job
 
