@@ -39,6 +39,7 @@ __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
 
 
 AT_ONCE = 500  # ids that one statement names
+MANY = 3000  # rows of a list that are rather read all together
 OUTPUT_FIELDS = tuple(f.name for f in dataclass_fields(Output))
 INDEX_VERSION = 1  # grows when `index` writes more than it did
 
@@ -89,6 +90,9 @@ class JobReader:
             if end is None or query.query or query.text:  # what is slow is to look, not to send: look once
                 ids = list(session.scalars(statement))  # sorting short rows costs a fraction of sorting whole ones
                 total, ids = len(ids), ids[query.offset : end]
+                if len(ids) > MANY:  # one look at all of them instead of one for each part
+                    found = {job.id: job for job in _jobs(session, *matching, unread=query.unread)}
+                    return Page([found[job_id] for job_id in ids if job_id in found], total)
             else:
                 total = session.scalar(select(func.count()).select_from(JobRow).where(*matching)) or 0
                 ids = list(session.scalars(statement.offset(query.offset).limit(query.limit)))
@@ -248,15 +252,15 @@ class JobReader:
             )
             return [copy(row) for row in session.scalars(statement)]
 
-    def arranged(self, query: JobQuery, by: str = "") -> list[tuple[str, str, str]]:
+    def arranged(self, query: JobQuery, by: str = "") -> Sequence[tuple[str, str, str]]:
         """Of each job of a whole list, in its order: the id, what it is grouped by (`group`, `dataset`, `network`, `sweep`;
         empty: nothing), and what is alike for runs that differ by their seed alone (empty: nothing to fold)."""
         keys = {"group": JobRow.group, "dataset": JobRow.dataset_id, "network": JobRow.network, "sweep": JobRow.sweep}
         with Session(self.engine) as session:
             vocabulary = _vocabulary(session, query)
             statement = self._ordered(session, query, vocabulary, conditions(query, vocabulary))
-            found = session.execute(statement.add_columns(keys.get(by, literal("")), JobRow.fold))
-            return [(job_id, key, fold) for job_id, key, fold in found]
+            plain = statement.add_columns(keys.get(by, literal("")), JobRow.fold)
+            return session.connection().execute(plain).tuples().all()
 
     def is_needed(self, job_id: str) -> bool:
         """Whether any job, in the trash or not, needs this one."""
@@ -269,15 +273,18 @@ class JobReader:
     ) -> dict[str, list[tuple[str, str, float | None, float | None, float | None, str]]]:
         """`(name, phase, last, min, max, unit)` of each output by job id: for long lists, as `outputs` otherwise."""
         found: dict[str, list[tuple[str, str, float | None, float | None, float | None, str]]] = {}
-        columns = (OutputRow.name, OutputRow.phase, OutputRow.last, OutputRow.min, OutputRow.max, OutputRow.unit)
-        with Session(self.engine) as session:
-            for some in _in_parts(job_ids):
-                statement = select(OutputRow.job_id, *columns).where(OutputRow.job_id.in_(some))
-                if names is not None:
-                    statement = statement.where(OutputRow.name.in_(names))
-                statement = statement.order_by(OutputRow.job_id, OutputRow.name, OutputRow.phase)
-                for job_id, name, phase, last, low, high, unit in session.execute(statement):
-                    found.setdefault(job_id, []).append((name, phase, last, low, high, unit))
+        table = OutputRow.__table__.c
+        columns = (table.job_id, table.name, table.phase, table.last, table.min, table.max, table.unit)
+        ordered = select(*columns).order_by(table.job_id, table.name, table.phase)
+        statement = ordered if names is None else ordered.where(table.name.in_(names))
+        every = len(job_ids) > MANY  # then all are read, and those of others are left out
+        parts = [statement] if every else [statement.where(table.job_id.in_(some)) for some in _in_parts(job_ids)]
+        wanted = set(job_ids)
+        with self.engine.connect() as connection:
+            for part in parts:
+                for job_id, *values in connection.execute(part):
+                    if not every or job_id in wanted:
+                        found.setdefault(job_id, []).append(tuple(values))
         return found
 
     def outputs(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, list[Output]]:
@@ -679,9 +686,19 @@ def _next_sequence(session: Session, count: int = 1) -> int:
 def _jobs(session: Session, *matching: Any, unread: Sequence[str] = ()) -> list[Job]:
     """Copies of many rows, read without that the session keeps track of them; the columns `unread` are empty lists."""
     names = [name for name in JOB_FIELDS if name not in unread]
-    rows = session.execute(select(*(getattr(JobRow, name) for name in names)).where(*matching))
-    made = (dict(zip(names, row, strict=True)) for row in rows)
-    return [Job(**values | {"status": Status(values["status"])} | {name: [] for name in unread}) for values in made]
+    words = {str(status): status for status in Status}
+    at = names.index("status")
+    columns = JobRow.__mapper__.columns
+    found = []
+    for row in session.connection().execute(select(*(columns[name] for name in names)).where(*matching)):
+        job = object.__new__(Job)  # of ten thousand rows the dataclass's own way takes longer than the database
+        values = job.__dict__
+        values.update(zip(names, row, strict=True))
+        values["status"] = words[row[at]]
+        for name in unread:
+            values[name] = []
+        found.append(job)
+    return found
 
 
 def copy(row: JobRow) -> Job:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
+from pydantic_core import PydanticSerializationError, to_json
 
 from digits.domain.jobs import StatusHistory
 from digits.domain.remedies import ERROR_CODE, going_on_helps
@@ -171,6 +172,15 @@ def shows_damage(handler: Handler) -> Handler:
 def json_answer(value: Any, status: int = 200) -> tuple[Response, int]:
     """A JSON response with its status code."""
     return jsonify(value), status
+
+
+def long_answer(value: Any) -> Response:
+    """A JSON response of many thousand parts, written several times faster: text is not escaped to ASCII."""
+    try:
+        text = to_json(value, inf_nan_mode="null")
+    except PydanticSerializationError:  # a name that is no Unicode
+        return jsonify(value)
+    return current_app.response_class(text, mimetype="application/json")
 
 
 class FiniteJson(DefaultJSONProvider):

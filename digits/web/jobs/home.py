@@ -19,7 +19,7 @@ from digits.service import listing, rows, views
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job, JobQuery
 from digits.web.http import arguments
-from digits.web.http.request import current_user, describes, get_service, require_user, route, wants_json
+from digits.web.http.request import current_user, describes, get_service, long_answer, require_user, route, wants_json
 
 MOST_ROWS = 1000
 WAITING = (str(Status.INIT), str(Status.WAIT))
@@ -48,7 +48,7 @@ def blueprint() -> Blueprint:
 def index() -> Any:
     """The home page; as JSON the data sets and models, running ones first, then newest first."""
     if wants_json():
-        return jsonify(index_dict())
+        return long_answer(index_dict())
     service = get_service()
     by_status = service.store.status_counts()
     counts, listed = Counter[str](), Counter[str]()
@@ -122,7 +122,8 @@ def index_dict() -> dict[str, Any]:
         value["server_name"] = service.settings.server_name
     value["datasets"] = [_readable(_dataset_dict, job) for job in _running_first(Kind.DATASET)]
     infos: dict[str, Any] = {}
-    value["models"] = [_readable(partial(_model_dict, infos=infos), job) for job in _running_first(Kind.MODEL)]
+    model_dict = importlib.import_module("digits.service.models.create").model_dict
+    value["models"] = [_readable(partial(model_dict, service, infos=infos), job) for job in _running_first(Kind.MODEL)]
     return value
 
 
@@ -132,12 +133,14 @@ def completed_jobs() -> Any:
     service = get_service()
     everything = service.store.query(JobQuery(unread=("history", "gpu_ids"))).jobs
     table = [row for row in rows.rows(service, everything) if row["type"] not in OF_MODELS]
-    return jsonify(
-        running=[row for row in table if row["running"]],
-        datasets=[row for row in table if row["type"] == Kind.DATASET and not row["running"]],
-        models=[row for row in table if row["type"] == Kind.MODEL and not row["running"]],
-        pretrained_models=[],
-        model_output_fields=rows.output_fields(service),
+    return long_answer(
+        {
+            "running": [row for row in table if row["running"]],
+            "datasets": [row for row in table if row["type"] == Kind.DATASET and not row["running"]],
+            "models": [row for row in table if row["type"] == Kind.MODEL and not row["running"]],
+            "pretrained_models": [],
+            "model_output_fields": rows.output_fields(service),
+        }
     )
 
 
@@ -246,7 +249,3 @@ def _readable(describe: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, 
         return describe(job)
     except DigitsError as error:
         return {"id": job.id, "name": job.name, "status": job.status.word, "error": str(error)}
-
-
-def _model_dict(job: Job, infos: dict[str, Any]) -> dict[str, Any]:
-    return importlib.import_module("digits.service.models.create").model_dict(get_service(), job, infos=infos)
