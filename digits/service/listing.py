@@ -164,20 +164,20 @@ def _add_seeds(service: Service, view: View, made: list[dict[str, Any]], lines: 
     """What the runs of a folded line say together."""
     of = _metric_of(service, view) or MetricName(metric)
     several = [job_id for ids in lines if len(ids) > 1 for job_id in ids]
-    outputs = service.store.outputs(several, names=[of.name])
+    known = service.store.metric_values(several, of)
     for row, ids in zip(made, lines, strict=True):
         if len(ids) == 1:
             continue
-        found = [output for job_id in ids for output in outputs.get(job_id, ()) if output.phase == of.phase]
-        values = [value for output in found if (value := getattr(output, of.which)) is not None]
+        values = [known[job_id][0] for job_id in ids if job_id in known]
         said: dict[str, Any] = {"ids": ids, "values": values, "mean": None, "spread": None, "text": ""}
+        unit = next((known[job_id][1] for job_id in ids if job_id in known), "")
         if values:
             said["mean"] = math.fsum(values) / len(values)
-            said["text"] = value_text(of.name, said["mean"], found[0].unit)
+            said["text"] = value_text(of.name, said["mean"], unit)
         if len(values) > 1:
             spread = math.sqrt(sum((value - said["mean"]) ** 2 for value in values) / (len(values) - 1))
             said["spread"] = 0.0 if spread <= 1e-12 * abs(said["mean"]) else spread  # what rounding leaves is none
-            said["text"] += f" ± {value_text(of.name, said['spread'], found[0].unit)}"
+            said["text"] += f" ± {value_text(of.name, said['spread'], unit)}"
         row["seeds"] = said
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from digits.domain.jobs import LEGAL_MOVES, RUNNING, Action, JobRequest, Kind, Status, StatusHistory, UserColumns
-from digits.domain.query import PHASES, Vocabulary
+from digits.domain.query import PHASES, MetricName, Vocabulary
 from digits.domain.settings import Setting, settings_of, sweep_of, without_seed
 from digits.errors import Conflict, NotFound, StorageError
 from digits.storage import reserve
@@ -298,6 +298,18 @@ class JobReader:
                     statement = statement.where(OutputRow.name.in_(names))
                 for row in session.execute(statement.order_by(OutputRow.job_id, OutputRow.name, OutputRow.phase)):
                     found.setdefault(row.job_id, []).append(Output(*row))
+        return found
+
+    def metric_values(self, job_ids: Sequence[str], metric: MetricName) -> dict[str, tuple[float, str]]:
+        """One number of an output with its unit, by job id, for those that have it."""
+        table = OutputRow.__table__.c
+        value = table[metric.which]
+        of_it = (table.name == metric.name, table.phase == metric.phase, value.is_not(None))
+        found: dict[str, tuple[float, str]] = {}
+        with self.engine.connect() as connection:
+            for some in _in_parts(job_ids):
+                rows = connection.execute(select(table.job_id, value, table.unit).where(*of_it, table.job_id.in_(some)))
+                found |= {job_id: (number, unit) for job_id, number, unit in rows}
         return found
 
     def output_names(self) -> list[tuple[str, str]]:
