@@ -252,7 +252,7 @@ class JobReader:
             )
             return [copy(row) for row in session.scalars(statement)]
 
-    def arranged(self, query: JobQuery, by: str = "") -> Sequence[tuple[str, str, str]]:
+    def arranged(self, query: JobQuery, by: str = "") -> list[tuple[str, str, str]]:
         """Of each job of a whole list, in its order: the id, what it is grouped by (`group`, `dataset`, `network`, `sweep`;
         empty: nothing), and what is alike for runs that differ by their seed alone (empty: nothing to fold)."""
         keys = {"group": JobRow.group, "dataset": JobRow.dataset_id, "network": JobRow.network, "sweep": JobRow.sweep}
@@ -260,7 +260,7 @@ class JobReader:
             vocabulary = _vocabulary(session, query)
             statement = self._ordered(session, query, vocabulary, conditions(query, vocabulary))
             plain = statement.add_columns(keys.get(by, literal("")), JobRow.fold)
-            return session.connection().execute(plain).tuples().all()
+            return [tuple(row) for row in session.connection().execute(plain)]
 
     def is_needed(self, job_id: str) -> bool:
         """Whether any job, in the trash or not, needs this one."""
