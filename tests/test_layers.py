@@ -97,7 +97,16 @@ EDGE = {"flask", "pydantic", "sqlalchemy", "wtforms"}  # what checks requests an
 FORBIDDEN = {
     # the web process loads no framework, no plugin's libraries
     "digits.web.app": {*FRAMEWORKS, "cv2", "pandas", "alembic"},
-    "digits.web.serve": {*FRAMEWORKS, "cv2", "pandas", "alembic"},
+    "digits.web.serve": {
+        *FRAMEWORKS,
+        "cv2",
+        "pandas",
+        "alembic",
+        "sqlalchemy",
+        "flask",
+        "numpy",
+        "pydantic",
+    },  # its worker has these
     "digits.service": {*FRAMEWORKS, "cv2", "pandas", "flask", "alembic"},
     "digits.service.models.create": {*FRAMEWORKS, "cv2", "pandas", "flask", "alembic"},
     # the supervisor neither trains nor answers HTTP
@@ -112,7 +121,8 @@ FORBIDDEN = {
     "digits.engines.pytorch.engine": {"onnx", "onnxruntime", "onnxscript", "torchvision", "lightning_fabric"},
     "digits.engines.pytorch.train": {*EDGE, "tensorflow", "torchvision", "torchmetrics", "scipy", "timm"},
     "digits.predictor.__main__": {*EDGE, *FRAMEWORKS},
-    "digits.plugin_host.__main__": {*FRAMEWORKS, "sqlalchemy", "pydantic", "gunicorn"},
+    "digits.plugin_host.__main__": {*FRAMEWORKS, "sqlalchemy", "pydantic", "gunicorn", "numpy", "flask", "pyarrow"},
+    "digits.plugin_host.app": {*FRAMEWORKS, "sqlalchemy", "pydantic", "gunicorn"},
     "digits.worker.tensorboard_server": {*EDGE, *FRAMEWORKS},
     # the command that starts the server checks no form
     "digits.cli.serve": {*FRAMEWORKS, *PAGES, "cv2", "pandas", "alembic", "numpy", "pydantic"},

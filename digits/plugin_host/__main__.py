@@ -1,21 +1,26 @@
-"""`python -m digits.plugin_host --socket PATH --jobs-dir DIR`: serve until requested to stop."""
+"""`python -m digits.plugin_host --socket PATH --jobs-dir DIR`: serve until requested to stop.
+
+Holds: what answers questions, and with it Flask, NumPy and the plugins, is imported for the first question: a server that nobody
+looks at stays small.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from digits.extensions import loader
 from digits.ipc.message_server import MessageServer
+from digits.ipc.messages import Message
 from digits.ipc.plugin_host_client import address_file
 from digits.ipc.watchdog import Watchdog
-from digits.plugin_host.app import answer, create_app
 from digits.storage.files import write_json
 from digits.storage.folders import JobsDir
 from digits.storage.identity import place_of
@@ -42,21 +47,42 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
     """Answer on `socket_path` until requested to stop; while it listens, `.digits/plugin_host.json` says where."""
     journal = loader.keep_journal(socket_path.with_suffix(".imports"))
-    watch, app, stop = Watchdog(), create_app(), threading.Event()
+    watch, stop = Watchdog(), threading.Event()
     with _empty_folder():
-        server = MessageServer(
-            socket_path, lambda message: answer(app, jobs_dir, watch, message), scratch=jobs_dir.scratch, name="question"
-        )
+        server = MessageServer(socket_path, _Answers(jobs_dir, watch), scratch=jobs_dir.scratch, name="question")
         on_stop(stop.set)
         write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid(), "place": place_of(jobs_dir)})
         watch.start()
-        threading.Thread(target=_preload, daemon=True, name="preload").start()
         server.serve(stop.is_set)
         journal.forget()  # requested to stop: the next host tries all of them again
 
 
+class _Answers:
+    """Answers questions; the first one that needs more than this process has the rest imported, and then all plugins."""
+
+    def __init__(self, jobs_dir: JobsDir, watch: Watchdog) -> None:
+        self.jobs_dir = jobs_dir
+        self.watch = watch
+        self._lock = threading.Lock()
+        self._answer: Callable[[Message], Message] | None = None
+
+    def __call__(self, message: Message) -> Message:
+        if message.header.get("op") == "ping":
+            return Message({"ok": True, "pid": os.getpid()})
+        return self._awake()(message)
+
+    def _awake(self) -> Callable[[Message], Message]:
+        with self._lock:
+            if self._answer is None:
+                from digits.plugin_host.app import answer, create_app
+
+                self._answer = functools.partial(answer, create_app(), self.jobs_dir, self.watch)
+                threading.Thread(target=_preload, daemon=True, name="preload").start()
+            return self._answer
+
+
 def _preload() -> None:
-    """Import the plugins before the first page needs them."""
+    """Import the plugins before a page needs one of them."""
     for kind in loader.GROUPS:
         loader.all_extensions(kind)
 

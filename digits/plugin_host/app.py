@@ -56,10 +56,6 @@ def answer(app: Flask, jobs_dir: JobsDir, watch: Watchdog, message: Message) -> 
     return Message(found, arrays)
 
 
-def _ping(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
-    return {"ok": True, "pid": os.getpid()}, {}
-
-
 def _plugins(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     """The table; with `now` what is known by now, and under `complete` whether that is all."""
     if not message.header.get("now"):
@@ -172,7 +168,6 @@ def _prepared_picture(app: Flask, jobs_dir: JobsDir, extension_id: str, message:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "ping": _ping,
     "plugins": _plugins,
     "static-file": _static_file,
     "dataset-form": _dataset_form,

@@ -7,7 +7,6 @@ cookie is worth nothing once the session has ended. It ends by itself 30 days af
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import logging
 import secrets
 import time
@@ -21,6 +20,7 @@ from sqlalchemy.orm import Session
 from digits.errors import NotFound
 from digits.service import Service
 from digits.storage.jobs.tables import SessionRow, TokenRow
+from digits.utils.addresses import network
 
 logger = logging.getLogger(__name__)
 SESSION_DAYS = 30  # after the last request
@@ -134,19 +134,6 @@ def was_in(service: Service, user: str, address: str) -> bool:
     with Session(service.store.engine) as session:
         known = session.scalars(select(SessionRow.address).where(SessionRow.user == user).distinct())
         return network(address) in {network(text) for text in known if text}
-
-
-def network(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the 64 bits that an IPv6 network gives to one place."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found.packed, 64), strict=False))
 
 
 def digest(secret: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Any, TypeVar
 
-from digits.service.sessions import network
+from digits.utils.addresses import network
 
 LONGEST_HEAD = 2**16  # bytes; one line of it 8190
 HEAD_END = re.compile(rb"\n\r?\n")  # with a bare line feed it is refused, but need not be waited for

@@ -58,7 +58,7 @@ def places() -> Any:
         ("New model: classification", url_for("models.new", kind="classification")),
         ("New model: other", url_for("models.new", kind="generic")),
     ]
-    sources = [row for entries in plugins.menu(get_service()).values() for row in entries]
+    sources = [row for entries in plugins.menu(get_service(), patient=True).values() for row in entries]
     own += [(f"New data set: {row['title']}", url_for("datasets.new_from", extension_id=row["id"])) for row in sources]
     return jsonify(places=[{"title": title, "url": address} for title, address in own])
 

@@ -18,7 +18,7 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from digits.config import Settings
-from digits.service.sessions import network
+from digits.utils.addresses import network
 from digits.web.connections import LONGEST_HEAD, Connection, Head, Strangers, first_to_go
 from digits.web.http.proxies import is_trusted
 

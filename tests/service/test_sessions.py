@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from digits.errors import NotFound
 from digits.service import Service, sessions
 from digits.storage.jobs.tables import SessionRow
+from digits.utils.addresses import network
 
 HERE, AGENT = "192.0.2.7", "Firefox"
 
@@ -82,4 +83,4 @@ def test_an_address_that_was_in_before(service: Service, address: str, same: boo
 
 
 def test_ipv6_counts_by_network() -> None:
-    assert sessions.network("2001:db8::7") == sessions.network("2001:db8::ffff:1") != sessions.network("2001:db8:0:1::7")
+    assert network("2001:db8::7") == network("2001:db8::ffff:1") != network("2001:db8:0:1::7")

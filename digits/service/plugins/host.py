@@ -16,7 +16,7 @@ from typing import Any
 
 from digits.errors import DigitsError, LimitExceeded, PluginFailure, Unavailable
 from digits.ipc.messages import CommunicationError, Message, NoAnswerInTime
-from digits.ipc.plugin_host_client import HostAway, call
+from digits.ipc.plugin_host_client import HostAway, call, socket_of
 from digits.service import Service
 
 FORM_SECONDS = 20.0
@@ -25,6 +25,7 @@ LIST_SECONDS = 5.0
 TABLE_SECONDS = 8.0
 TABLE_LIMIT = 600.0  # importing many plugins for the first time is no hang
 MENU_SECONDS = 0.5
+FIRST_SECONDS = 4.0  # for who needs the table: the host imports plugins when it is asked for the first time
 SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form"})
 DEFAULT_VIEW = "all-raw-data"
 
@@ -36,6 +37,7 @@ class _Listing:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     at: float = -LIST_SECONDS
     good_for: float = LIST_SECONDS
+    complete: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -52,19 +54,34 @@ def table(service: Service, timeout: float = TABLE_SECONDS) -> dict[str, list[di
     return _rows(_listing(service, timeout))
 
 
-def known(service: Service) -> dict[str, list[dict[str, Any]]]:
-    """The table of plugins as it was at most a few seconds ago; never waits long, and is empty before the host's first answer."""
+def known(service: Service, *, patient: bool = False) -> dict[str, list[dict[str, Any]]]:
+    """The table of plugins as it was at most a few seconds ago; never waits long, and is empty before the host's first answer,
+    for which the `patient` wait some seconds."""
     listing = _LISTINGS.setdefault(str(service.jobs_dir.path), _Listing())
-    if time.monotonic() - listing.at < listing.good_for or not listing.lock.acquire(blocking=False):
+    first = patient and not listing.rows and bool(socket_of(service.jobs_dir))
+    is_fresh = time.monotonic() - listing.at < listing.good_for
+    if (is_fresh and not first) or not listing.lock.acquire(timeout=FIRST_SECONDS if first else 0):
         return listing.rows
     try:
-        with contextlib.suppress(DigitsError):
-            found = _listing(service, MENU_SECONDS)
-            listing.good_for = LIST_SECONDS if found["complete"] else MENU_SECONDS
-            listing.rows, listing.at = _rows(found), time.monotonic()
+        if first and not listing.rows:
+            with contextlib.suppress(DigitsError):
+                _keep(listing, _listing(service, FIRST_SECONDS, now=False))
+        if not listing.rows or not first:
+            with contextlib.suppress(DigitsError):
+                _keep(listing, _listing(service, MENU_SECONDS))
     finally:
         listing.lock.release()
     return listing.rows
+
+
+def _keep(listing: _Listing, found: Mapping[str, Any]) -> None:
+    listing.good_for = LIST_SECONDS if found["complete"] else MENU_SECONDS
+    listing.rows, listing.at, listing.complete = _rows(found), time.monotonic(), bool(found["complete"])
+
+
+def is_complete(service: Service) -> bool:
+    """Whether the table that is known holds all plugins; while the host imports them it does not."""
+    return _LISTINGS.get(str(service.jobs_dir.path), _Listing()).complete
 
 
 def _listing(service: Service, timeout: float, *, now: bool = True) -> dict[str, Any]:
@@ -80,10 +97,10 @@ def forget(service: Service) -> None:
     _LISTINGS.pop(str(service.jobs_dir.path), None)
 
 
-def menu(service: Service) -> dict[str, list[dict[str, Any]]]:
+def menu(service: Service, *, patient: bool = False) -> dict[str, list[dict[str, Any]]]:
     """Category -> usable data sources to show in the menu, in the order of the table."""
     result: dict[str, list[dict[str, Any]]] = {}
-    for row in known(service).get("data", []):
+    for row in known(service, patient=patient).get("data", []):
         if row["ok"] and (row["visible"] or service.settings.all_extensions):
             result.setdefault(row["category"], []).append(row)
     return result
@@ -91,13 +108,15 @@ def menu(service: Service) -> dict[str, list[dict[str, Any]]]:
 
 def views(service: Service) -> list[dict[str, Any]]:
     """The usable views to choose from, the default one first."""
-    rows = [r for r in known(service).get("view", []) if r["ok"] and (r["visible"] or service.settings.all_extensions)]
+    rows = [
+        r for r in known(service, patient=True).get("view", []) if r["ok"] and (r["visible"] or service.settings.all_extensions)
+    ]
     return sorted(rows, key=lambda row: row["id"] != DEFAULT_VIEW)
 
 
 def testers(service: Service) -> list[dict[str, Any]]:
     """The usable data sources to choose from that have a form of their own to test models with."""
-    rows = [row for rows in menu(service).values() for row in rows]
+    rows = [row for rows in menu(service, patient=True).values() for row in rows]
     return [row for row in rows if row["tests_models"]]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from digits.errors import DigitsError
-from digits.service.sessions import network
+from digits.utils.addresses import network
 
 FREE_TRIES = 5
 LONGEST_PAUSE = 60.0

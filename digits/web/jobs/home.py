@@ -61,6 +61,7 @@ def index() -> Any:
         listed=listed,
         tab=arguments.text("tab", "2"),
         sources=plugins.menu(service),
+        complete=plugins.is_complete(service),
         sequence=service.store.sequence(),
     )
 

@@ -7,7 +7,7 @@ import { confirmDialog, toast } from "../parts/dialogs.js";
 import { ago, all, el, find, icon, jobPill, pageData, pill, progressBar, sparkline } from "../parts/elements.js";
 import { duration, number, withUnit } from "../parts/format.js";
 import { meters } from "../parts/machine.js";
-import { request, url } from "../parts/request.js";
+import { loadPage, request, url } from "../parts/request.js";
 import { wireStart } from "../parts/start.js";
 import { JobTable } from "../parts/table.js";
 import { addressOf, usual } from "../parts/table_view.js";
@@ -18,6 +18,7 @@ import { debounced } from "../parts/timing.js";
 
 const MACHINE_MS = 3000;
 const RELOAD_MS = 300;
+const MENU_MS = 1500, MOST_TRIES = 20;
 const MOST_CARDS = 24, MOST_WAITING = 24, MOST_HOLDERS = 3, RESULTS = 4;
 const FULL = 92; // percent from which a device is shown as full
 /** @type {Record<string, string>} */
@@ -188,6 +189,17 @@ function device({ label, title, share, text, holders, scarce }) {
   );
 }
 
+/** Plugins are imported when a page first asks for them: until all are, the menu is asked for again. */
+async function completeMenu(tries = MOST_TRIES) {
+  const menu = find("[data-sources]");
+  if (menu.dataset.sources === "all" || !tries) return;
+  await new Promise((resolve) => setTimeout(resolve, MENU_MS));
+  const fresh = (await loadPage()).querySelector("[data-sources]");
+  if (fresh && fresh.children.length !== menu.children.length) menu.replaceChildren(...fresh.children);
+  menu.dataset.sources = fresh instanceof HTMLElement ? fresh.dataset.sources : "";
+  await completeMenu(tries - 1);
+}
+
 // -- last results -----------------------------------------------------------------------------------------------------
 
 /** @param {Row} row */
@@ -239,6 +251,7 @@ find("[data-demo]").addEventListener("submit", () => {
 });
 loadAll();
 showMachine();
+completeMenu().catch(() => {});
 setInterval(showMachine, MACHINE_MS);
 listStream({
   sequence: data.sequence,
