@@ -20,7 +20,7 @@ from digits.domain.settings import NO_SETTINGS, Setting
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.form import ModelForm
-from digits.service.rows import ROW_KEYS, rows
+from digits.service.rows import row_keys, rows
 from digits.storage.jobs.rows import sorts
 from digits.storage.jobs.store import Job, JobQuery, Output
 from digits.utils.values import shown
@@ -262,7 +262,7 @@ def _seeds_cell(row: Mapping[str, Any], name: str) -> Any:
 
 def unknown_columns(columns: Iterable[str]) -> list[str]:
     """Keys that are no column of any job: neither of those that rows have, nor an output, nor a setting, there or not."""
-    known = ROW_KEYS | OWN_COLUMNS
+    known = row_keys() | OWN_COLUMNS
     return [key for key in columns if not (key in known or key.startswith(SETTING) or key.endswith(OF_OUTPUTS))]
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from digits import tasks
 from digits.domain.damage import summary_of
-from digits.domain.jobs import Action, Kind
+from digits.domain.jobs import Action, Kind, Status
 from digits.domain.metrics import facts, value_text
 from digits.domain.remedies import ERROR_CODE, going_on_helps
 from digits.service import Service
 from digits.service.damage import damage_of
+from digits.storage.jobs.rows import JOB_FIELDS
 from digits.storage.jobs.store import Job
 
 BEST = ("last", "min", "max")
-ROW_KEYS = frozenset({
-    "id", "name", "group", "status", "status_css", "submitted", "elapsed", "type", "type_name", "username", "progress", "backend",
-    "framework", "dataset_id", "extension", "sparkline", "letter", "running", "task", "task_title", "network", "dataset_name",
-    "best_name", "best_better", "best_value", "best_epoch", "rank", "sweep", "fold", "eta", "message", "error", "started",
-    "finished", "disk_bytes", "tags", "priority", "used_gpus", "summary", "left_out", "damage", "refs", "stopping", "pending",
-    "deleted", "seq",
-})  # fmt: skip
 
 
 def rows(service: Service, jobs: Sequence[Job], *, names: Collection[str] | None = None) -> list[dict[str, Any]]:
@@ -123,6 +118,14 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "deleted": job.deleted is not None,
         "seq": job.seq,
     }
+
+
+@functools.cache
+def row_keys() -> frozenset[str]:
+    """The keys that every row has beside its outputs."""
+    empty = dict.fromkeys(JOB_FIELDS, "") | {"status": Status.INIT, "created": 0.0, "progress": 0.0, "summary": {}}
+    missing = dict.fromkeys(("deleted", "started", "finished", "eta", "best_value", "best_epoch"))
+    return frozenset(row_dict(Job(**{**empty, **missing})))  # type: ignore[arg-type]
 
 
 def output_fields(service: Service) -> list[str]:
