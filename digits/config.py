@@ -109,6 +109,9 @@ class Settings:
     job_memory_mb: int = _help(
         "Memory in MiB that the processes of one job may take together; the job ends beyond. 0: 95 % of the machine's.", 0
     )
+    onnxruntime_web: str = _help(
+        "Folder of the npm package onnxruntime-web, which is put into models that are downloaded as a web page; empty: not.", ""
+    )
     predictor_idle_seconds: int = _help("Seconds without a request after which a loaded model is unloaded.", 600)
     web_threads: int = _help(
         "Threads of the web server; each live page holds one. At most a quarter of them waits for those who are not logged in.",

@@ -42,13 +42,21 @@ class OldTexts:
 @dataclass(frozen=True)
 class Format:
     """A format that models can be written in. `home` is `module:Class` of its exporter; `frameworks` are those whose models it
-    writes, empty where only the exporter's `check` knows."""
+    writes, empty where only the exporter's `check` knows. It is offered where the module `needs` can be found; else `install` is
+    the command that brings it."""
 
     name: str
     title: str
     home: str
     frameworks: tuple[str, ...] = ()
     note: str = ""
+    needs: str = ""
+    install: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Looks without importing."""
+        return not self.needs or importlib.util.find_spec(self.needs) is not None
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ class Framework:
         return re.search(rf"^\s*(import|from)\s+({'|'.join(self.imports)})\b", text, re.MULTILINE) is not None
 
 
+OPENVINO = "pip install 'digits[openvino]'"
 PYTORCH = Framework(
     name="pytorch",
     title="PyTorch",
@@ -122,11 +131,50 @@ PYTORCH = Framework(
     exports=(
         Format("onnx", "ONNX", "digits.engines.pytorch.export_onnx:OnnxExporter", ("pytorch",), "For ONNX Runtime and its like."),
         Format(
+            "onnx_int8",
+            "ONNX, 8 bits",
+            "digits.engines.pytorch.export_int8:Int8OnnxExporter",
+            ("pytorch",),
+            "A quarter of the size; ranges measured on pictures of the validation.",
+        ),
+        Format(
+            "openvino",
+            "OpenVINO",
+            "digits.engines.pytorch.export_openvino:OpenVinoExporter",
+            ("pytorch",),
+            "For processors and graphics of Intel.",
+            "openvino",
+            OPENVINO,
+        ),
+        Format(
+            "openvino_int8",
+            "OpenVINO, 8 bits",
+            "digits.engines.pytorch.export_openvino:Int8OpenVinoExporter",
+            ("pytorch",),
+            "A quarter of the size; ranges measured on pictures of the validation.",
+            "openvino",
+            OPENVINO,
+        ),
+        Format(
             "torch_export",
             "PyTorch program",
             "digits.engines.pytorch.export_program:ProgramExporter",
             ("pytorch",),
             "For torch.export.load, without the network's text.",
+        ),
+        Format(
+            "torchscript",
+            "TorchScript",
+            "digits.engines.pytorch.export_torchscript:TorchScriptExporter",
+            ("pytorch",),
+            "For torch.jit.load and libtorch, while PyTorch has it.",
+        ),
+        Format(
+            "safetensors",
+            "Weights (safetensors)",
+            "digits.engines.pytorch.export_safetensors:SafetensorsExporter",
+            ("pytorch",),
+            "For programs that have the network themselves.",
         ),
     ),
 )
@@ -155,6 +203,38 @@ TENSORFLOW = Framework(
             "digits.engines.tensorflow.export_saved_model:SavedModelExporter",
             ("tensorflow",),
             "For TensorFlow Serving and tf.saved_model.load.",
+        ),
+        Format(
+            "onnx",
+            "ONNX",
+            "digits.engines.tensorflow.export_onnx:OnnxExporter",
+            ("tensorflow",),
+            "For ONNX Runtime and its like.",
+            "tf2onnx",
+            "pip install tf2onnx",
+        ),
+        Format(
+            "tflite",
+            "TensorFlow Lite",
+            "digits.engines.tensorflow.export_tflite:TfliteExporter",
+            ("tensorflow",),
+            "For phones and small devices.",
+        ),
+        Format(
+            "tflite_int8",
+            "TensorFlow Lite, 8 bits",
+            "digits.engines.tensorflow.export_tflite:Int8TfliteExporter",
+            ("tensorflow",),
+            "A quarter of the size; ranges measured on pictures of the validation.",
+        ),
+        Format(
+            "openvino",
+            "OpenVINO",
+            "digits.engines.tensorflow.export_openvino:OpenVinoExporter",
+            ("tensorflow",),
+            "For processors and graphics of Intel.",
+            "openvino",
+            OPENVINO,
         ),
     ),
     missing_tasks=("detection",),

@@ -18,12 +18,14 @@ from digits.cli.looking import check, metrics
 from digits.cli.many import add_delete, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import add_list, find_job
+from digits.domain.exports import Export
 from digits.domain.jobs import Kind
 from digits.errors import BadRequest, DigitsError, NotFound
 from digits.frameworks import DEFAULT
 from digits.networks import catalog
 from digits.service import Service
 from digits.service.models import archives, exports
+from digits.service.models.card import drop_text
 from digits.service.models.choices import proposed, proposed_crop, recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
@@ -157,16 +159,21 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
 @model.command("export")
 @click.argument("name", metavar="ID_OR_NAME")
 @click.option(
-    "--format", "format_name", default="onnx", show_default=True, help="onnx, torch_export, saved_model or a package's."
+    "--format",
+    "format_name",
+    default="onnx",
+    show_default=True,
+    help="onnx, onnx_int8, openvino, torch_export, saved_model, tflite, … (docs/export.md), or a package's.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the file (or, of several, a zip) here as well.")
 @click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 @json_option
 def export(name: str, format_name: str, output: Path | None, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:
-    """Write a model in a format of other programs, compared with the model itself.
+    """Write a model in a format of other programs, compared with the model itself and timed.
 
-    Preprocessing is inside: pictures go in as float32 (N, C, H, W) in the units of the data set. The export stays with the model.
+    The export stays with the model and lies in its archives. What is copied with -o is what one has to have: of ONNX
+    `model.onnx`, which takes prepared pictures; `model_plain.onnx` beside it takes them as they are.
     """
     with open_service(jobs_dir) as service:
         job = find_job(service, name, Kind.MODEL)
@@ -183,7 +190,14 @@ def export(name: str, format_name: str, output: Path | None, epoch: str | None, 
         if as_json:
             print_json({**found.to_json(), "folder": str(folder), "size": found.size})
         else:
-            click.echo("\n".join([*(str(folder / file) for file, _ in found.files), f"differs by {found.parity:.2g} at most"]))
+            click.echo("\n".join([*(str(folder / file) for file, _ in found.files), *_compared(found)]))
+
+
+def _compared(export: Export) -> list[str]:
+    """What was found of an export, in lines."""
+    lost = [] if export.metric_drop is None else [f"{export.quality['title']} lost: {drop_text(export)}"]
+    times = [f"{row.runtime}: p50 {row.p50_ms:.3g} ms, p95 {row.p95_ms:.3g} ms" for row in export.timings]
+    return [f"differs by {export.parity:.2g} at most", *lost, *times]
 
 
 @model.command("delete-export")

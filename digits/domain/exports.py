@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,10 +29,32 @@ class ExportSpec:
 
 
 @dataclass(frozen=True)
-class Export:
-    """An export in a model's folder. `files` are names and sizes in bytes, the main one first; names may have folders.
+class Timing:
+    """How long one picture takes in a runtime, in milliseconds: the median and the 95th percentile of `rounds`. `difference` is
+    the largest from the model, as `Export.parity`; NaN where it was not measured."""
 
-    `parity` is the largest difference from the predictor (see `digits.engines.parity`), measured on `compared` pictures.
+    runtime: str
+    p50_ms: float
+    p95_ms: float
+    rounds: int
+    difference: float = math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "difference": None if math.isnan(self.difference) else self.difference}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Timing:
+        return cls(**{**value, "difference": math.nan if value["difference"] is None else float(value["difference"])})
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export in a model's folder. `files` are names and sizes in bytes, the main one first; names may have folders. The first
+    `needed` of them are what one has to have; the others are more of the same.
+
+    `parity` is the largest difference from the predictor (see `digits.engines.parity`), measured on `compared` pictures; of
+    `lossy` formats it is no fault. `quality` has the deciding metric of both (see `digits.worker.parity_report.compare`),
+    `timings` the time of one picture on `machine`, the model itself first; `facts` are the exporter's.
     """
 
     format: str
@@ -43,15 +66,35 @@ class Export:
     parity: float
     compared: int
     versions: dict[str, str] = field(default_factory=dict)
+    needed: int = 0  # 0: all
+    lossy: bool = False
+    quality: dict[str, Any] = field(default_factory=dict)
+    timings: tuple[Timing, ...] = ()
+    machine: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(size for _, size in self.files)
+        """Bytes of the files that one has to have."""
+        return sum(size for _, size in self.taken)
+
+    @property
+    def taken(self) -> tuple[tuple[str, int], ...]:
+        """The files that one has to have, the main one first."""
+        return self.files[: self.needed] if self.needed else self.files
+
+    @property
+    def metric_drop(self) -> float | None:
+        """How much worse the deciding metric is; None where it was not measured."""
+        drop = self.quality.get("metric_drop")
+        return None if drop is None else float(drop)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "timings": [timing.to_json() for timing in self.timings]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Export:
-        return cls(**{**value, "files": tuple((str(name), int(size)) for name, size in value["files"])})
+        files = tuple((str(name), int(size)) for name, size in value["files"])
+        timings = tuple(Timing.from_json(row) for row in value.get("timings", ()))
+        parity = math.inf if value["parity"] is None else float(value["parity"])  # JSON knows no infinity
+        return cls(**{**value, "files": files, "timings": timings, "parity": parity})

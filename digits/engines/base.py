@@ -248,14 +248,7 @@ class Predictor(ABC):
         (N, K, H, W), both as the network gave them, so that no probability is too small for a float32. An engine that cannot
         give them leaves it at the logarithms of what `predict` gives.
         """
-        import numpy as np
-
-        from digits.tasks import Labels, of
-
-        output, labels = main_output(self.predict(batch)), Labels.of_snapshot(self.meta)
-        if output.ndim == 2 and of(self.meta["task"], labels).activation(labels) == "softmax":
-            return np.log(np.maximum(output, np.finfo(np.float32).tiny))
-        return output
+        return scores_of(self.predict(batch), self.meta)
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         """Detection: for features (N, C, H, W) in stored units, as `predict`, with the boxes before suppression; None where
@@ -304,10 +297,14 @@ class Exporter(ABC):
     Holds: what is written is the whole predictor. Features of any number of pictures go in as float32 (N, C, H, W), C, H and W
     those of `predictor.meta["stored_shape"]`, in the units that the records store; the crop to the middle, mean, scale and
     whitening are inside, and what `Predictor.predict` gives comes out, under the same names. An exporter runs in a worker process
-    that does nothing else, on the CPU. It changes nothing of the predictor that `predict` would show.
+    that does nothing else, on the CPU. It changes nothing of the predictor that `predict` would show. `options["calibration"]`
+    has features (n, C, H, W) of the validation where `calibrated` asks for them.
     """
 
     name: str  # as in `format=`; lower-case letters, digits and _
+    runtime: str = ""  # what `run` works with, in words of a report; empty: the name
+    lossy: bool = False  # numbers are rounded by design: how far they are off is reported, not judged
+    calibrated: bool = False  # `write` needs pictures of the validation
 
     @abstractmethod
     def check(self, predictor: Predictor) -> list[str]:
@@ -321,6 +318,19 @@ class Exporter(ABC):
     @abstractmethod
     def run(self, folder: Path) -> Program:
         """What another program would do with the files of `write`: features (N, C, H, W) float32 → outputs by name, float32."""
+
+    def runs(self, folder: Path) -> dict[str, Program]:
+        """All ways to run the files of `write` that are compared and timed, by the name of the runtime; `run` first."""
+        return {self.runtime or self.name: self.run(folder)}
+
+    def facts(self, folder: Path) -> dict[str, Any]:
+        """What is worth knowing of the files of `write`, as JSON: inputs, versions of the format."""
+        return {}
+
+    def needed(self, files: Sequence[Path]) -> list[Path]:
+        """Those of the files of `write` without which the main one cannot be used, the main one first; the others are more of
+        the same."""
+        return list(files)
 
 
 def get_engine(name: str) -> Engine:
@@ -387,6 +397,19 @@ def input_shape(meta: RecordMeta, info: DatasetInfo, crop: int | None) -> tuple[
             f"The crop of {crop} is larger than the pictures ({height}×{width}).", advice="Choose a smaller crop or none."
         )
     return (channels, crop or height, crop or width)
+
+
+def scores_of(outputs: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> np.ndarray:
+    """The main one of outputs (N, …) as `Predictor.predict` gives them, as metrics take it where nothing better is known:
+    logarithms of probabilities (N, K) where one class is chosen, else as it is. `meta` is the predictor's."""
+    import numpy as np
+
+    from digits.tasks import Labels, of
+
+    output, labels = main_output(outputs), Labels.of_snapshot(meta)
+    if output.ndim == 2 and of(meta["task"], labels).activation(labels) == "softmax":
+        return np.log(np.maximum(output, np.finfo(np.float32).tiny))
+    return output
 
 
 def names_of(outputs: Mapping[str, Any] | Sequence[Any] | Any) -> dict[str, Any]:

@@ -19,13 +19,15 @@ GROUP = "digits.plugins.export"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 
-def formats(framework: str = "") -> tuple[Format, ...]:
-    """All formats, or those that a framework's models may be written in; built-ins first, then by name."""
+def formats(framework: str = "", *, missing: bool = False) -> tuple[Format, ...]:
+    """All formats, or those that a framework's models may be written in; built-ins first, then by name. Those that lack a package
+    only where `missing` ones are wanted too."""
     built_in = [exported for row in frameworks().values() for exported in row.exports]
     known = {row.name for row in built_in}
     installed = {point.name: point for point in metadata.entry_points(group=GROUP) if NAME.match(point.name)}
     plugins = [Format(name, name, point.value) for name, point in sorted(installed.items()) if name not in known]
-    return tuple(row for row in (*built_in, *plugins) if not framework or not row.frameworks or framework in row.frameworks)
+    fitting = (row for row in (*built_in, *plugins) if not framework or not row.frameworks or framework in row.frameworks)
+    return tuple(row for row in fitting if missing or row.is_installed)
 
 
 def check_format(name: str, framework: str) -> Format:
@@ -35,14 +37,20 @@ def check_format(name: str, framework: str) -> Format:
         if row.name == name:
             return row
     names = ", ".join(row.name for row in offered)
+    for row in formats(framework, missing=True):
+        if row.name == name:
+            raise BadRequest(
+                f"{row.title} needs {row.needs}, which is not installed.", advice=f"{row.install}, or choose {names}."
+            )
     if name in {row.name for row in formats()}:
         raise BadRequest(f"Models of {framework} are not written as {name}.", advice=f"Choose {names}.")
     raise BadRequest(f"format is {name[:40]!r}, expected one of {names}.")
 
 
-def get_exporter(name: str) -> Exporter:
-    """An exporter, imported now. BadRequest for an unknown name, PluginError for one that cannot be loaded."""
-    row = next((row for row in formats() if row.name == name), None)
+def get_exporter(name: str, framework: str = "") -> Exporter:
+    """The exporter of a framework's models, imported now. BadRequest for an unknown name, PluginError for one that cannot be
+    loaded."""
+    row = next((row for row in formats(framework) if row.name == name), None)
     if row is None:
         raise BadRequest(f"There is no export format {name!r} (any more).", advice="Install the package that brings it.")
     module, _, attribute = row.home.partition(":")

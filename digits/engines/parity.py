@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,22 +42,29 @@ def parity(predictor: Predictor, program: Program, features: np.ndarray) -> floa
     they are, numbers in the label's units relative to their size. Infinite where shapes, names or the number of boxes differ.
     """
     batches = [features] if len(features) == 1 else [features, features[:1]]
-    return max(_difference(predictor.predict(batch), program(batch)) for batch in batches)
+    return worst(difference(predictor.predict(batch), program(batch)) for batch in batches)
 
 
-def check_parity(value: float) -> None:
-    """ExportError where the difference cannot be one of rounding."""
-    if not value <= WRONG:
+def worst(differences: Iterable[float]) -> float:
+    """The largest, 0 of none; NaN where one is."""
+    return float(np.max(list(differences), initial=0.0))
+
+
+def check_parity(value: float, *, lossy: bool = False) -> None:
+    """ExportError where the difference cannot be one of rounding; of `lossy` formats, which may find other boxes, where it is no
+    number."""
+    if math.isnan(value) or (value > WRONG and not lossy):
         raise ExportError(
             f"What was written does not compute what the model does: the largest difference is {value:.2g}.",
             advice="Nothing of it is kept. The network may draw random numbers or branch on what it sees; choose another format.",
         )
 
 
-def _difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
+def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
+    """That of the outputs (N, …) of one batch, as `parity` has it."""
     if set(ours) != set(theirs):
         return float("inf")
-    return max(_of_boxes(ours[n], theirs[n]) if n == "boxes" else _of_arrays(ours[n], theirs[n]) for n in ours)
+    return worst(_of_boxes(ours[n], theirs[n]) if n == "boxes" else _of_arrays(ours[n], theirs[n]) for n in ours)
 
 
 def _of_arrays(ours: np.ndarray, theirs: np.ndarray) -> float:

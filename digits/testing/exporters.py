@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,12 +86,15 @@ class ExporterContract:
         features = noise_features(predictor.meta, 5)
         before = predictor.predict(features)
         assert made.check(predictor) == []
-        files = made.write(predictor, tmp_path, {})
+        files = made.write(predictor, tmp_path, {"calibration": features} if made.calibrated else {})
         assert files
         assert all(file.is_file() and tmp_path in file.parents for file in files)
         written = {path for path in tmp_path.rglob("*") if path.is_file()}
         assert set(files) == written
-        assert parity(predictor, made.run(tmp_path), features) <= self.tolerance
+        for runtime, program in made.runs(tmp_path).items():
+            assert parity(predictor, program, features) <= self.tolerance, runtime
+        assert set(made.needed(files)) <= set(files)
+        assert json.dumps(made.facts(tmp_path))
         for name, values in predictor.predict(features).items():
             np.testing.assert_allclose(values, before[name], rtol=1e-5, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""The runner of export jobs: writes a snapshot in another format into its model's folder, and compares what it computes.
+"""The runner of export jobs: writes a snapshot in another format into its model's folder, compares what it computes and times it.
 
 Leaves nothing when it fails; a run that was interrupted starts again from nothing.
 """
@@ -9,27 +9,29 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from digits.domain.datasets import VAL_DB
 from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.exports import Export, ExportSpec
-from digits.engines.base import Predictor, get_engine
+from digits.engines.base import Exporter, Predictor, get_engine
 from digits.engines.exporters import get_exporter
 from digits.engines.network.python_layers import layer_file_of, use
-from digits.engines.parity import CLOSE, EXPORT_SHAPE, check_parity, noise_features, parity
-from digits.errors import DigitsError, ExportError, JobStopped
+from digits.engines.parity import CLOSE, check_parity, noise_features, parity, worst
+from digits.errors import ExportError, JobStopped
+from digits.frameworks import framework
 from digits.storage.exports import publish, writing
-from digits.storage.records.open import open_split
 from digits.utils.processes import STOP_SIGNALS
+from digits.worker.parity_report import Sample, compare, machine, sample_of, timings
 from digits.worker.training import versions
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
 
-COMPARED = 3  # records of the validation that the comparison takes beside made-up pictures
+COMPARED = 3  # records of the validation that are compared together and one alone, beside made-up pictures
+CALIBRATED = 64  # records on which the ranges of 8 bits are measured
 
 
 def run(context: WorkerContext) -> None:
@@ -59,18 +61,35 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
     _report(context, 0.0, "load the model")
     predictor = _load(context, spec)
     epoch = _loaded_epoch(context, spec, predictor)
-    exporter = get_exporter(spec.format)
+    exporter = get_exporter(spec.format, spec.framework)
     reasons = exporter.check(predictor)
     if reasons:
         raise ExportError(f"The model cannot be written as {spec.format}. " + " ".join(reasons))
+    sample = sample_of(context, spec, predictor.meta)
+    options = {**spec.options, **_calibration(exporter, sample)}
     with writing(model, context.folder.id) as part:
         _report(context, 0.1, "write")
-        files = exporter.write(predictor, part, spec.options)
-        _report(context, 0.6, "compare")
-        features = np.concatenate([noise_features(predictor.meta), *_records(context, spec, predictor)])
-        difference = parity(predictor, exporter.run(part), features)
-        check_parity(difference)
-        _report_difference(context, difference, len(features))
+        files = exporter.write(predictor, part, options)
+        _report(context, 0.5, "compare")
+        programs = exporter.runs(part)
+        noise = noise_features(predictor.meta)
+        first = sample.features[:COMPARED] if sample else noise[:0]
+        features = np.concatenate([noise, first])
+        differences = {name: parity(predictor, program, features) for name, program in programs.items()}
+        check_parity(worst(differences.values()), lossy=exporter.lossy)
+        quality = compare(predictor, programs, sample, stopped=context.should_stop)
+        more = quality.pop("differences", {})
+        differences = {name: worst((value, more.get(name, 0.0))) for name, value in differences.items()}
+        difference = worst(differences.values())
+        check_parity(difference, lossy=exporter.lossy)
+        pictures = len(noise) + quality.get("pictures", len(first))
+        _report_difference(context, difference, pictures, lossy=exporter.lossy)
+        _report(context, 0.8, "time")
+        found = versions(spec.framework)
+        title = f"{framework(spec.framework).title}, the model itself"
+        timed = timings(predictor, programs, features[-1:], title)
+        needed = exporter.needed(files)
+        files = [*needed, *(file for file in files if file not in needed)]
         export = Export(
             format=spec.format,
             epoch=epoch,
@@ -79,12 +98,30 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
             created=time.time(),
             files=tuple((str(file.relative_to(part)), file.stat().st_size) for file in files),
             parity=difference,
-            compared=len(features),
-            versions=versions(spec.framework),
+            compared=pictures,
+            versions=found,
+            needed=len(needed),
+            lossy=exporter.lossy,
+            quality=quality,
+            timings=tuple(replace(row, difference=differences.get(row.runtime, 0.0)) for row in timed),
+            machine=machine(),
+            facts=exporter.facts(part),
         )
         _report(context, 0.9, "keep")
         publish(model, part, export)
     _report(context, 1.0, "done")
+
+
+def _calibration(exporter: Exporter, sample: Sample | None) -> dict[str, Any]:
+    """The option with the pictures on which an exporter measures ranges, where it does."""
+    if not exporter.calibrated:
+        return {}
+    if sample is None:
+        raise ExportError(
+            f"{exporter.name} measures its ranges on validation pictures, and there are none of the model's size (any more).",
+            advice="Choose a format of 32 bits.",
+        )
+    return {"calibration": sample.features[:CALIBRATED]}
 
 
 def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
@@ -105,20 +142,9 @@ def _loaded_epoch(context: WorkerContext, spec: ExportSpec, predictor: Predictor
     return loaded
 
 
-def _records(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> list[np.ndarray]:
-    """The first validation records of the shape that the export takes, (n, C, H, W) float32; none where the data set is gone."""
-    wanted = predictor.meta.get(EXPORT_SHAPE) or predictor.meta["stored_shape"]
-    with contextlib.suppress(DigitsError):
-        records = open_split(context.jobs_dir.folder(spec.dataset_id), VAL_DB)
-        found: list[Any] = [records.feature(number) for number in range(min(COMPARED, len(records)))]
-        fitting = [feature for feature in found if list(feature.shape) == list(wanted)]
-        return [np.stack(fitting).astype(np.float32)] if fitting else []
-    return []
-
-
-def _report_difference(context: WorkerContext, difference: float, pictures: int) -> None:
+def _report_difference(context: WorkerContext, difference: float, pictures: int, *, lossy: bool) -> None:
     context.emit(LogEvent(message=f"On {pictures} pictures it differs from the model by {difference:.2g} at most."))
-    if difference > CLOSE:
+    if difference > CLOSE and not lossy:
         context.emit(
             WarningEvent(
                 code="parity",

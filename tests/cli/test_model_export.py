@@ -51,7 +51,7 @@ def test_a_model_is_exported_from_the_command_line(service: Service, model: Job,
     assert (said["format"], said["epoch"], said["size"]) == ("onnx", 1.0, target.stat().st_size)
     assert said["parity"] < 1e-5
     session = onnxruntime.InferenceSession(target)
-    (found,) = session.run(None, {"features": np.full((3, 1, 12, 12), 80, np.float32)})
+    (found,) = session.run(None, {"input": np.full((3, 1, 12, 12), 0.8, np.float32)})
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     place = ["--jobs-dir", str(service.jobs_dir.path)]
     unknown = CliRunner().invoke(group, ["model", "delete-export", "stripes", "onnx-epoch_7", "--yes", *place])

@@ -1,70 +1,36 @@
 """Exported models: what is written computes what the predictor computes, on every standard network and on libraries' ones."""
 
+import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from digits.engines import exporters
 from digits.engines.base import NetworkContext
-from digits.engines.network.checks import PROBABILITIES
-from digits.engines.parity import CLOSE, check_parity, noise_features, parity
+from digits.engines.parity import CLOSE, check_parity, noise_features, parity, worst
 from digits.engines.pytorch.build import build
 from digits.engines.pytorch.export_onnx import OnnxExporter
+from digits.engines.pytorch.export_openvino import Int8OpenVinoExporter
 from digits.engines.pytorch.export_program import ProgramExporter
+from digits.engines.pytorch.export_safetensors import SafetensorsExporter
+from digits.engines.pytorch.export_torchscript import TorchScriptExporter
 from digits.engines.pytorch.predictor import TorchPredictor
 from digits.engines.training.preprocessing import Preprocessing
 from digits.errors import BadRequest, ExportError
 from digits.networks import catalog
 from digits.testing.exporters import ExporterContract
+from digits.testing.predictors import random_predictor
 
-CLASSES = ("a", "b", "c")
-SIZES = {"alexnet": 67, "googlenet": 64, "vgg16": 32, "segmenter": 64, "detector": 64}
+POOLED = "nn.Conv2d(channels, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()"
 LIBRARY = ("torchvision/squeezenet1_1", "timm/mobilenetv3_small_050", "smp/fpn/mobilenet_v2")
 
 
-def predictor_of(name: str, **changes: object) -> TorchPredictor:
-    """A predictor of a network of the catalogue with random weights (and running statistics that are not those of the start)."""
-    card = catalog.network_info(name)
-    task = card.tasks[0]
-    side, channels = SIZES.get(name, 32), card.channels if "/" not in name else 3
-    shape = (channels, side, side)
-    label_shape, kind, classes = {
-        "classification": ((), "index", CLASSES[:2] if name == "siamese" else CLASSES),
-        "segmentation": ((1, side, side), "map", CLASSES),
-        "detection": (None, "boxes", CLASSES),
-        "regression": ((2,), "vector", ()),
-        "processing": (shape, "array", ()) if name != "autoencoder" else (shape, "none", ()),
-    }[task]
-    stored = (channels, side + 6, side + 2)
-    preprocessing = Preprocessing(
-        stored, shape, "image", (100.0,) * channels, 60.0, label_scale=255.0 if kind == "array" else 1.0
-    )
-    context = NetworkContext(task, shape, len(classes), label_shape, classes, kind, box_sizes=(8.0, 10.0, 12.0, 14.0, 16.0))
-    module = build(catalog.network_text(name), context).module
-    generator = torch.Generator().manual_seed(1)
-    for key, value in module.state_dict().items():
-        if key.endswith("running_mean"):
-            value.copy_(torch.randn(value.shape, generator=generator) * 0.1)
-        if key.endswith("running_var"):
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-    meta = {
-        "task": task,
-        "class_labels": list(classes),
-        "label_kind": kind,
-        "input_shape": list(shape),
-        "stored_shape": list(stored),
-        "preparation": preprocessing.to_json(),
-        PROBABILITIES: False,
-        **changes,
-    }
-    mean = np.random.default_rng(2).uniform(80, 120, stored).astype(np.float32)
-    return TorchPredictor(module, meta, mean, torch.device("cpu"))
-
-
 def check(name: str, exporter_name: str, folder: Path) -> None:
-    predictor, exporter = predictor_of(name), exporters.get_exporter(exporter_name)
+    predictor, exporter = random_predictor(name), exporters.get_exporter(exporter_name)
     assert exporter.check(predictor) == []
     files = exporter.write(predictor, folder, {})
     assert files
@@ -97,21 +63,102 @@ class TestProgram(ExporterContract):
     exporter = ProgramExporter
 
 
+class TestTorchScript(ExporterContract):
+    exporter = TorchScriptExporter
+
+
+class TestSafetensors(ExporterContract):
+    exporter = SafetensorsExporter
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed")
+class TestOpenVinoIn8Bits(ExporterContract):
+    """The way of it goes through the ONNX file in 8 bits."""
+
+    exporter = Int8OpenVinoExporter
+    tolerance = 0.05
+
+
+BRANCHES = """
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def forward(self, x):
+        return x if x.mean() > 0 else -x
+
+class Odd(nn.Module):
+    def forward(self, x):
+        return torch.special.bessel_j1(x)
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, context.num_classes), LAYER())
+"""
+
+
+def predictor_of(text: str, mean_kind: str = "pixel") -> TorchPredictor:
+    shape = (1, 8, 8)
+    module = build(text, NetworkContext("classification", shape, 2, (), ("a", "b"))).module
+    preparation = Preprocessing((1, 10, 10), shape, mean_kind, (100.0,), 50.0).to_json()
+    meta = {"task": "classification", "class_labels": ["a", "b"], "input_shape": list(shape), "stored_shape": [1, 10, 10]}
+    return TorchPredictor(module, {**meta, "preparation": preparation}, None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "format_name", "said"),
+    [("Gate", "torch_export", r"layer 2 \(Gate\)"), ("Odd", "onnx", r"bessel_j1.* in layer 2 \(Odd\)")],
+)
+def test_what_cannot_be_written_is_named_with_its_layer(layer: str, format_name: str, said: str, tmp_path: Path) -> None:
+    predictor = predictor_of(BRANCHES.replace("LAYER", layer))
+    with pytest.raises(ExportError, match=said):
+        exporters.get_exporter(format_name).write(predictor, tmp_path, {})
+
+
+def test_an_onnx_file_says_what_it_takes_and_takes_other_sizes_where_the_network_does(tmp_path: Path) -> None:
+    text = BRANCHES.replace("nn.Flatten(), nn.Linear(channels * height * width, context.num_classes), LAYER()", POOLED)
+    predictor = predictor_of(text)
+    OnnxExporter().write(predictor, tmp_path, {})
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["class_names"]) == ["a", "b"]
+    assert (said["input_name"], json.loads(said["input_shape"])) == ("input", ["batch", 1, "height", "width"])
+    how = json.loads(said["preprocessing"])
+    assert (how["mean"], how["std"], how["size"], how["resize"], how["channels"]) == ([100.0], [50.0], [8, 8], "squash", 1)
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 1, 17, 12)).astype(np.uint8)
+    mean, std = (np.array(how[name], np.float32).reshape(-1, 1, 1) for name in ("mean", "std"))
+    (found,) = session.run(None, {"input": ((pixels - mean) / std).astype(np.float32)})
+    np.testing.assert_allclose(found, predictor.predict(pixels)["output"], atol=1e-5)
+    plain = onnxruntime.InferenceSession(tmp_path / "model_plain.onnx")
+    assert json.loads(plain.get_modelmeta().custom_metadata_map["preprocessing"])["mean"] == [0.0]
+    stored = pixels[:, :, :10, :10]
+    (found,) = plain.run(None, {"features": stored.astype(np.float32)})
+    np.testing.assert_allclose(found, predictor.predict(stored)["output"], atol=1e-5)
+
+
+def test_a_difference_that_is_no_number_is_the_worst() -> None:
+    assert np.isnan(worst([0.1, float("nan"), 0.2]))
+    with pytest.raises(ExportError):
+        check_parity(float("nan"), lossy=True)
+    check_parity(float("inf"), lossy=True)  # 8 bits may find other boxes
+
+
 def test_boxes_are_there_to_be_compared() -> None:
-    predictor = predictor_of("detector")
+    predictor = random_predictor("detector")
     boxes = predictor.predict(noise_features(predictor.meta, 2))["boxes"]
     assert (boxes[..., 4] > 0).sum() > 20
 
 
 def test_a_detector_that_suppresses_by_itself_is_refused_in_words() -> None:
-    predictor = predictor_of("detector")
+    predictor = random_predictor("detector")
     type(predictor.module).candidates = None
     (reason,) = exporters.get_exporter("onnx").check(predictor)
     assert "candidates(images)" in reason
 
 
 def test_a_program_that_computes_something_else_is_found_out() -> None:
-    predictor = predictor_of("lenet")
+    predictor = random_predictor("lenet")
     features = noise_features(predictor.meta)
     wrong = parity(predictor, lambda batch: {"output": predictor.predict(batch + 9)["output"][:, ::-1]}, features)
     assert wrong > CLOSE
@@ -122,9 +169,14 @@ def test_a_program_that_computes_something_else_is_found_out() -> None:
 
 
 def test_formats_are_told_without_a_framework() -> None:
-    assert [row.name for row in exporters.formats("pytorch")] == ["onnx", "torch_export"]
-    assert [row.name for row in exporters.formats("tensorflow")] == ["saved_model"]
-    with pytest.raises(BadRequest, match="Models of tensorflow are not written as onnx"):
-        exporters.check_format("onnx", "tensorflow")
-    with pytest.raises(BadRequest, match="expected one of onnx, torch_export"):
+    assert {"onnx", "onnx_int8", "torch_export", "torchscript", "safetensors"} <= {
+        row.name for row in exporters.formats("pytorch")
+    }
+    assert {"saved_model", "tflite", "tflite_int8"} <= {row.name for row in exporters.formats("tensorflow")}
+    with pytest.raises(BadRequest, match="Models of tensorflow are not written as torchscript"):
+        exporters.check_format("torchscript", "tensorflow")
+    if importlib.util.find_spec("tf2onnx") is None:
+        with pytest.raises(BadRequest, match="ONNX needs tf2onnx, which is not installed"):
+            exporters.check_format("onnx", "tensorflow")
+    with pytest.raises(BadRequest, match="expected one of onnx, onnx_int8"):
         exporters.check_format("../x", "pytorch")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from digits.engines.base import Predictor
 from digits.engines.network.checks import PROBABILITIES
 from digits.engines.parity import EXPORT_SHAPE
+from digits.engines.prepared import input_shape
 from digits.engines.pytorch.inputs import whiten
 from digits.engines.pytorch.predictor import TorchPredictor, finished
 from digits.engines.training.preprocessing import learns_its_input
@@ -30,9 +31,10 @@ def check(predictor: Predictor) -> list[str]:
     return []
 
 
-def example(predictor: Predictor) -> Tensor:
-    """Features (2, C, H, W) float32 of zeros, of the stored size, or of the numbers that exports take instead of pictures."""
-    return torch.zeros(EXAMPLES, *(predictor.meta.get(EXPORT_SHAPE) or predictor.meta["preparation"]["stored_shape"]))
+def example(predictor: Predictor, *, prepared: bool = False) -> Tensor:
+    """Zeros (2, C, H, W) float32 of the stored size, of what is `prepared`, or of the numbers that exports take instead of
+    pictures."""
+    return torch.zeros(EXAMPLES, *input_shape(predictor.meta, prepared=prepared))
 
 
 def output_names(portable: Portable, features: Tensor) -> list[str]:
@@ -46,10 +48,13 @@ class Portable(nn.Module):
 
     Where exports take numbers instead of pictures these are the features, as they are. A detection gives `boxes` (N, M, 6) of a
     fixed M: rows of zeros fill up. On the CPU, without gradients.
+
+    Where they are `prepared` they are (N, C, h, w) as `digits.engines.prepared` says, and boxes count in their pixels.
     """
 
-    def __init__(self, predictor: TorchPredictor) -> None:
+    def __init__(self, predictor: TorchPredictor, *, prepared: bool = False) -> None:
         super().__init__()
+        self.prepared = prepared
         self.task, self.labels, preprocessing = predictor.task, predictor.labels, predictor.preprocessing
         self.preprocessing = preprocessing
         self.takes_numbers = bool(predictor.meta.get(EXPORT_SHAPE))
@@ -62,18 +67,33 @@ class Portable(nn.Module):
         found = predictor.inputs.mean_for(size)
         mean = torch.zeros(1, 1, 1) if found is None else found.detach().clone().cpu()
         self.register_buffer("mean", mean)
+        self.register_buffer("rest", self._rest(mean))
         self.requires_grad_(False)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """As the class says: features (N, C, H, W) float32 in stored units → outputs (N, …) float32 by name."""
         if self.takes_numbers:
             return self._finished(self.network(features))
-        x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]  # (N, C, h, w) stored units
-        x = (x - self.mean) * (1.0 / self.preprocessing.std)  # mean (C, h, w) or (C, 1, 1)
+        x = self._with_the_rest(features) if self.prepared else self._scaled(features)
         x = whiten(x) if self.preprocessing.whitening else x
         if self.task.moves == "boxes":
             return {"boxes": self._boxes(*self.network.candidates(x))}
         return self._finished(self.network(x))
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) in stored units → (N, C, h, w): the middle, without the mean, scaled."""
+        x = features[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        return (x - self.mean) * (1.0 / self.preprocessing.std)  # mean (C, h, w) or (C, 1, 1)
+
+    def _rest(self, mean: Tensor) -> Tensor | None:
+        """What is still to be added to prepared pictures, from which only the mean of each channel was subtracted: (C, h, w)."""
+        if self.preprocessing.mean_kind == "none" or mean.shape[-2:] == (1, 1):
+            return None
+        per_channel = torch.tensor(self.preprocessing.pixel_mean, dtype=mean.dtype).reshape(-1, 1, 1)
+        return (per_channel - mean) * (1.0 / self.preprocessing.std)
+
+    def _with_the_rest(self, prepared: Tensor) -> Tensor:
+        return prepared if self.rest is None else prepared + self.rest
 
     def _finished(self, outputs: Any) -> dict[str, Tensor]:
         found = finished(outputs, self.task, self.labels, self.preprocessing, self.probabilities)
@@ -87,7 +107,8 @@ class Portable(nn.Module):
         """Rows of left, top, right, bottom in pixels of the picture, score, class (N, M, 6): what is left, best first."""
         kept = scores * self._stays(boxes, scores, labels).to(scores.dtype)  # (N, M)
         scores, order = kept.topk(kept.shape[1])
-        boxes = boxes.gather(1, order[:, :, None].expand(-1, -1, 4)) + boxes.new_tensor([self.left, self.top] * 2)
+        corner = [0, 0] if self.prepared else [self.left, self.top]
+        boxes = boxes.gather(1, order[:, :, None].expand(-1, -1, 4)) + boxes.new_tensor(corner * 2)
         rows = torch.cat([boxes, scores[:, :, None], labels.gather(1, order)[:, :, None].to(boxes.dtype)], dim=2)
         return rows * (scores > 0)[:, :, None]
 

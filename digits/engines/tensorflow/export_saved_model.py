@@ -11,7 +11,8 @@ import numpy as np
 from digits.engines.base import Exporter, Predictor, Program
 from digits.engines.network.checks import PROBABILITIES
 from digits.engines.parity import EXPORT_SHAPE
-from digits.engines.tensorflow.inputs import centre
+from digits.engines.prepared import input_shape
+from digits.engines.tensorflow.inputs import centre, whiten
 from digits.engines.tensorflow.predictor import TensorflowPredictor, finished
 from digits.engines.tensorflow.start import quiet, tf
 from digits.engines.training.preprocessing import learns_its_input
@@ -23,6 +24,7 @@ INPUT = "features"
 
 class SavedModelExporter(Exporter):
     name = "saved_model"
+    runtime = "TensorFlow, SavedModel"
 
     def check(self, predictor: Predictor) -> list[str]:
         return [] if isinstance(predictor, TensorflowPredictor) else ["Only models of TensorFlow are written in this format."]
@@ -31,7 +33,7 @@ class SavedModelExporter(Exporter):
         target = folder / FOLDER
         try:
             with quiet():
-                module = _portable(predictor)  # type: ignore[arg-type]
+                module = portable(predictor)  # type: ignore[arg-type]
                 tf.saved_model.save(module, str(target), signatures=module.serve)
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise ExportError(f"The network cannot be saved: {str(error).splitlines()[0][:300]}") from error
@@ -49,9 +51,10 @@ class SavedModelExporter(Exporter):
         return program
 
 
-def _portable(predictor: TensorflowPredictor) -> Any:
-    """A module with the function `serve`: features (N, C, H, W) in stored units, or the numbers that exports take instead of
-    pictures, as they are → outputs as `predict` gives them."""
+def portable(predictor: TensorflowPredictor, *, prepared: bool = False) -> Any:
+    """A module with the function `serve`: features (N, C, H, W) in stored units, pictures that are `prepared` as
+    `digits.engines.prepared` says, or the numbers that exports take instead of pictures, as they are → outputs as `predict`
+    gives them."""
     preprocessing = predictor.preprocessing
     size = (preprocessing.input_shape[1], preprocessing.input_shape[2])
     task, labels, given = predictor.task, predictor.labels, bool(predictor.meta.get(PROBABILITIES, False))
@@ -59,12 +62,16 @@ def _portable(predictor: TensorflowPredictor) -> Any:
     module = tf.Module()
     module.model = predictor.model_for((*size, preprocessing.input_shape[0]))
 
-    shape = numbers or preprocessing.stored_shape
+    shape = input_shape(predictor.meta, prepared=prepared)
 
     @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32, name=INPUT)], autograph=False)
     def serve(features: Any) -> dict[str, Any]:
-        cut = centre(features, size) if preprocessing.crops and not numbers else features
-        x = predictor.inputs.raw(cut) if numbers else predictor.inputs(cut)  # (N, h, w, C)
+        if numbers:
+            x = predictor.inputs.raw(features)
+        elif prepared:
+            x = _with_the_rest(predictor.inputs.raw(features), predictor)
+        else:
+            x = predictor.inputs(centre(features, size) if preprocessing.crops else features)  # (N, h, w, C)
         outputs = module.model(x, training=False)
         found = finished(outputs, task, labels, preprocessing, given)
         if learns_its_input(task, labels, preprocessing.whitening):
@@ -73,6 +80,16 @@ def _portable(predictor: TensorflowPredictor) -> Any:
 
     module.serve = serve
     return module
+
+
+def _with_the_rest(x: Any, predictor: TensorflowPredictor) -> Any:
+    """Prepared pictures (N, h, w, C), from which only the mean of each channel was subtracted, without the mean picture and, as
+    the training had it, each with mean 0 and deviation 1."""
+    preprocessing, mean = predictor.preprocessing, predictor.inputs.mean_for(x)
+    if mean is not None and mean.shape[:2] != (1, 1):
+        per_channel = np.array(preprocessing.pixel_mean, np.float32)
+        x = x + (per_channel - mean) * np.float32(1.0 / preprocessing.std)
+    return whiten(x) if preprocessing.whitening else x
 
 
 def _restored(value: Any, predictor: TensorflowPredictor) -> Any:

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -27,6 +28,7 @@ from digits.engines.network.python_layers import MODULE, layer_file_of
 from digits.errors import BadRequest, StorageError
 from digits.frameworks import folder_of, frameworks
 from digits.service import Service
+from digits.service.models.card import model_card, parity_text
 from digits.service.models.create import model_dict
 from digits.service.models.exports import exports_at
 from digits.service.models.snapshots import Snapshot, find_snapshot
@@ -39,6 +41,9 @@ from digits.tasks import get
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHARED = "predicting.py"  # the part of predict.py that knows no framework
+SERVER = ("server.py", "Dockerfile", "requirements.txt")
+CARD = "MODEL_CARD.md"
+PLAIN = "model_plain.onnx"  # as digits.engines.onnx_files writes it
 CHUNK = 1 << 20
 SAME_MODULE = f"import sys\n\nimport {MODULE}\n\nsys.modules[__name__] = {MODULE}\n"
 COMPRESSION = 1  # weights hardly shrink; a higher level only costs time
@@ -115,19 +120,29 @@ class Archive:
     length: int | None = None
 
 
-def model_archive(service: Service, model: Job, extension: str = "tar.gz", epoch: float | str | None = None) -> Archive:
-    """The archive of a model at `epoch` (newest by default). Raises BadRequest for an unknown extension or a missing snapshot."""
+def model_archive(
+    service: Service, model: Job, extension: str = "tar.gz", epoch: float | str | None = None, *, named: bool = False
+) -> Archive:
+    """The archive of a model at `epoch` (newest by default). Its file has the id in its name, as the original's, or the model's
+    name where it is to be `named`. Raises BadRequest for an unknown extension or a missing snapshot."""
     if extension not in FORMATS:
         raise BadRequest(f"There is no archive format {extension!r}.", advice=f"Choose one of {', '.join(FORMATS)}.")
     snapshot = find_snapshot(service, model, epoch)
     members = model_members(service, model, snapshot)
-    return _archive(f"{model.id}_epoch_{snapshot.label}", extension, members)
+    return _archive(f"{file_stem(model) if named else model.id}_epoch_{snapshot.label}", extension, members)
+
+
+def card_of(service: Service, model: Job, epoch: float | str | None = None) -> str:
+    """The card of a snapshot, in Markdown, with the exports of that snapshot."""
+    snapshot = find_snapshot(service, model, epoch)
+    meta = with_thresholds(snapshot_metadata(service.folder(model.id).path / snapshot.path), values_of(service, model.id))
+    return model_card(service, model, snapshot, meta, [export for export, _ in exports_at(service, model, snapshot.epoch)])
 
 
 def export_file(service: Service, model: Job, export: Export) -> Archive:
-    """One export to be sent: its file as it is, or several in a zip."""
+    """One export to be sent: what one has to have of it, a file as it is, or several in a zip."""
     folder = export_folder(service.folder(model.id), export)
-    members = [_file(folder / name, name) for name, _ in export.files]
+    members = [file_member(folder / name, name) for name, _ in export.taken]
     stem = f"{model.id}_epoch_{export.epoch:g}"
     if len(members) == 1:
         name = f"{stem}_{export.files[0][0].rsplit('/', 1)[-1]}"
@@ -142,28 +157,52 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     meta = snapshot_metadata(weights)
     labels = [str(label) for label in meta.get("class_labels", ())]
     info = {**model_dict(service, model), "snapshot file": weights.name, "snapshot epoch": snapshot.epoch}
-    members = [_text("info.json", json.dumps(info, sort_keys=True, indent=4, ensure_ascii=False)), _file(weights)]
+    members = [text_member("info.json", json.dumps(info, sort_keys=True, indent=4, ensure_ascii=False)), file_member(weights)]
     if (folder / "network.py").is_file():
-        members.append(_file(folder / "network.py"))
+        members.append(file_member(folder / "network.py"))
     members += _layer_files(service, model)
     chosen = thresholds_of(service, model.id)
     described = with_thresholds(meta or read_json(folder / "preprocessing.json"), values_of(service, model.id))
-    members.append(_text("preprocessing.json", json.dumps(described, indent=1)))
+    members.append(text_member("preprocessing.json", json.dumps(described, indent=1)))
     if chosen:
-        members.append(_text("thresholds.json", json.dumps({"thresholds": chosen}, indent=1, ensure_ascii=False)))
+        members.append(text_member("thresholds.json", json.dumps({"thresholds": chosen}, indent=1, ensure_ascii=False)))
     if labels:
-        members.append(_text(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
+        members.append(text_member(str(info.get("labels file") or "labels.txt"), "".join(f"{label}\n" for label in labels)))
     members += _mean_file(service, model, info)
+    exported = exports_at(service, model, snapshot.epoch)
+    plain = any(name == PLAIN for export, _ in exported for name, _ in export.files if not export.lossy)
     if model.framework in frameworks() and meta:
-        members += _script(model.framework, info, meta, snapshot)
-    for export, place in exports_at(service, model, snapshot.epoch):
-        members += [_file(place / name, name) for name, _ in export.files]
+        members += _script(model.framework, info, meta, snapshot, plain=plain)
+        members.append(text_member(CARD, model_card(service, model, snapshot, described, [export for export, _ in exported])))
+    if exported:
+        members += [
+            text_member("PARITY.md", parity_text(model, [export for export, _ in exported])),
+            text_member("parity.json", json.dumps([export.to_json() for export, _ in exported], indent=1)),
+        ]
+    for export, place in exported:
+        members += [file_member(place / name, name_in_archive(export, name)) for name, _ in export.files]
     return members
 
 
-def script_files(framework: str) -> list[tuple[str, Path]]:
-    """`predict.py` of a framework and the module that it imports: name in the archive, file."""
-    return [("predict.py", folder_of(frameworks()[framework].archive) / "predict.py"), (SHARED, TEMPLATES / SHARED)]
+def name_in_archive(export: Export, name: str) -> str:
+    """What a file of an export is called beside those of the others: of 8 bits it begins with the format."""
+    return f"{export.format}_{name}" if export.lossy else name
+
+
+def script_files(framework: str, *, plain: bool = False) -> list[tuple[str, Path]]:
+    """`predict.py` of a framework and the module that it imports: name in the archive, file. Where there is a `plain` ONNX file,
+    `predict.py` uses that, and the framework's is called after it; what makes a server of it comes too."""
+    own = folder_of(frameworks()[framework].archive) / "predict.py"
+    if not plain:
+        return [("predict.py", own), (SHARED, TEMPLATES / SHARED)]
+    names = {f"predict_{framework}.py": own, "predict.py": TEMPLATES / "predict_onnx.py"}
+    return [*names.items(), *((name, TEMPLATES / name) for name in (SHARED, *SERVER))]
+
+
+def file_stem(model: Job) -> str:
+    """The model's name as that of a file: letters and digits of any script, no blanks, nothing that paths or headers mean."""
+    kept = re.sub(r"[^\w.-]+", "-", model.name).strip("-.")[:80]
+    return kept or model.id
 
 
 def write_tar(target: IO[bytes], members: Sequence[Member]) -> None:
@@ -219,6 +258,11 @@ FORMATS: dict[str, tuple[Callable[[IO[bytes], Sequence[Member]], None], str]] = 
 }
 
 
+def zip_archive(name: str, members: Sequence[Member]) -> Archive:
+    """Members as `<name>.zip`."""
+    return _archive(name, "zip", members)
+
+
 def _archive(name: str, extension: str, members: Sequence[Member]) -> Archive:
     write, media_type = FORMATS[extension]
     length = tar_length(members) if extension == "tar" else None
@@ -234,12 +278,14 @@ def _shorter(member: Member) -> StorageError:
     return StorageError(f"{member.name} became shorter while it was sent.")
 
 
-def _text(name: str, text: str) -> Member:
+def text_member(name: str, text: str) -> Member:
+    """A text as a file of an archive."""
     data = text.encode()
     return Member(name, len(data), io.BytesIO(data))
 
 
-def _file(path: Path, name: str = "") -> Member:
+def file_member(path: Path, name: str = "") -> Member:
+    """A file of an archive, opened; StorageError where it cannot be."""
     try:
         source = open(path, "rb")  # noqa: SIM115 - closed when the archive has been sent
     except OSError as error:
@@ -254,17 +300,17 @@ def _layer_files(service: Service, model: Job) -> list[Member]:
     layers = layer_file_of(service.folder(model.id))
     if layers is None:
         return []
-    own = [_text(f"{layers.own_module}.py", SAME_MODULE)] if layers.own_module else []
-    return [_file(layers.path), *own]
+    own = [text_member(f"{layers.own_module}.py", SAME_MODULE)] if layers.own_module else []
+    return [file_member(layers.path), *own]
 
 
 def _mean_file(service: Service, model: Job, info: dict[str, Any]) -> list[Member]:
     name = str(info.get("mean file") or "")
     path = service.folder(model.dataset_id).path / name if name and model.dataset_id else None
-    return [_file(path)] if path and path.is_file() else []
+    return [file_member(path)] if path and path.is_file() else []
 
 
-def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot: Snapshot) -> list[Member]:
+def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot: Snapshot, *, plain: bool) -> list[Member]:
     classes = len(meta.get("class_labels", ()))
     values = {
         "name": info["name"],
@@ -273,6 +319,9 @@ def _script(framework: str, info: dict[str, Any], meta: dict[str, Any], snapshot
         "version": info["digits version"],
         "epoch": snapshot.words,
         "snapshot": info["snapshot file"],
+        "framework": frameworks()[framework].title,
+        "script": f"predict_{framework}.py",
     }
-    readme = (folder_of(frameworks()[framework].archive) / "README.md").read_text(encoding="utf-8").format(**values)
-    return [*(_file(path, name) for name, path in script_files(framework)), _text("README.md", readme)]
+    file = TEMPLATES / "README_onnx.md" if plain else folder_of(frameworks()[framework].archive) / "README.md"
+    readme = file.read_text(encoding="utf-8").format(**values)
+    return [*(file_member(path, name) for name, path in script_files(framework, plain=plain)), text_member("README.md", readme)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, Response, redirect, url_for
 
@@ -43,7 +44,11 @@ def to_pretrained(job_id: str) -> Any:
 
 @describes(
     json=True,
-    arguments={"epoch": "Which snapshot; absent: the newest.", "snapshot_epoch": "The same."},
+    arguments={
+        "epoch": "Which snapshot; absent: the newest.",
+        "snapshot_epoch": "The same.",
+        "named": "1: the file is named after the model, not after its id.",
+    },
     answer="The archive: tar.gz (default), tgz, tar, tar.bz2 or zip.",
 )
 @needs(Scope.READ)
@@ -51,13 +56,16 @@ def download(job_id: str, extension: str = DEFAULT) -> Any:
     """Weights, network, preparation, labels and a script that classifies pictures with them."""
     service = get_service()
     model = service.store.get(job_id, Kind.MODEL)
-    return archive_answer(model_archive(service, model, extension, arguments.text("epoch") or arguments.text("snapshot_epoch")))
+    epoch = arguments.text("epoch") or arguments.text("snapshot_epoch")
+    return archive_answer(model_archive(service, model, extension, epoch, named=arguments.flag("named")))
 
 
 def archive_answer(archive: Archive) -> Response:
     """An archive that is made while it is sent."""
     response = Response(archive.chunks, mimetype=archive.media_type)
-    response.headers["Content-Disposition"] = f'attachment; filename="{archive.file_name}"'
+    plain = archive.file_name.encode("ascii", "replace").decode().replace("?", "_")
+    named = "" if plain == archive.file_name else f"; filename*=UTF-8''{quote(archive.file_name, safe='')}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{plain}"{named}'
     if archive.length is not None:
         response.content_length = archive.length
     return response

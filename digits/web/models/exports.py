@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from flask import Blueprint, Response, send_from_directory, url_for
+from flask import Blueprint, Response, render_template, send_from_directory, url_for
 
+from digits.domain.exports import Export
 from digits.domain.jobs import Kind, Status
 from digits.errors import NotFound
-from digits.service.models import archives, exports
+from digits.service.models import archives, exports, packages
+from digits.service.models.card import measured_on, parity_rows
 from digits.storage.exports import export_folder
 from digits.storage.jobs.store import Job
 from digits.web.http import arguments
@@ -17,8 +20,11 @@ from digits.web.models.downloads import archive_answer
 
 ENTRY = (
     "`id` of the job, `name` (`<format>-epoch_<E>`), `format`, `title`, `snapshot_epoch`, `status` (a word), `progress` from "
-    "0 to 1, `message`, `error`, "
-    "`created`, and once it is done `url`, `size` (bytes), `files`, `compared` (pictures) and `parity` (the largest difference)"
+    "0 to 1, `message`, `error`, `created`; once it is done `url` and `size` (bytes) of what one has to have, all `files`, "
+    "`compared` (pictures), `lossy` (rounded by design), `parity` (`max_difference` of an output; `metric_drop`, above 0 where "
+    "the export is worse, with `metric`, `model`, `export`, `pictures` of `total`, null where it was not measured and `reason` "
+    "says why), `timings` (`runtime`, `p50_ms`, `p95_ms`, the model itself first), `machine`, `facts` of the format, and "
+    "`packages` (further downloads: `name`, `title`, `url`)"
 )
 
 
@@ -28,6 +34,9 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/models/<job_id>/exports.json", "export", start, methods=["POST"])
     area.add_url_rule("/models/<job_id>/exports/<name>", "export_delete", delete, methods=["DELETE"])
     area.add_url_rule("/models/<job_id>/exports/<name>/download", "export_download", download)
+    area.add_url_rule("/models/<job_id>/exports/<name>/<package>.zip", "export_package", package)
+    area.add_url_rule("/models/<job_id>/exports.html", "parity", report)
+    area.add_url_rule("/models/<job_id>/card.md", "card", card)
     area.add_url_rule("/models/<job_id>/exports/<name>/<path:file>", "export_file", one_file)
 
 
@@ -46,7 +55,11 @@ def listed(job_id: str) -> Any:
 
 
 @describes(
-    form={"format": "onnx, torch_export, saved_model, or one that a package adds.", "snapshot_epoch": "Absent: the newest."},
+    form={
+        "format": "onnx, onnx_int8, torch_export, torchscript, safetensors, openvino, openvino_int8; of TensorFlow saved_model, "
+        "tflite, tflite_int8, openvino; or one that a package adds.",
+        "snapshot_epoch": "Absent: the newest.",
+    },
     answer=f"{ENTRY}.",
 )
 def start(job_id: str) -> Any:
@@ -72,6 +85,30 @@ def download(job_id: str, name: str) -> Response:
     """An export: its one file, or all of them in a zip."""
     service, model = get_service(), _model(job_id)
     return archive_answer(archives.export_file(service, model, exports.find_export(service, model, name)))
+
+
+@describes(json=True, answer="A zip file.")
+def package(job_id: str, name: str, package: str) -> Response:
+    """An ONNX export made ready for one use: `triton` (a model repository) or `web` (a page that runs it in the browser)."""
+    service, model = get_service(), _model(job_id)
+    return archive_answer(packages.package(service, model, exports.find_export(service, model, name), package))
+
+
+@describes(answer="A page.")
+def report(job_id: str) -> Any:
+    """How near each export of a model comes to it, and how fast it is."""
+    service, model = get_service(), _model(job_id)
+    found = [entry.export for entry in exports.list_exports(service, model) if entry.export is not None]
+    rows = [(measured_on(export), parity_rows([export])) for export in found]
+    return render_template("models/parity.html", job=model, exports=rows)
+
+
+@describes(json=True, answer="Markdown.", arguments={"snapshot_epoch": "Which snapshot; absent: the newest."})
+def card(job_id: str) -> Response:
+    """The card of a model: what it is, what it was trained and measured on."""
+    service, model = get_service(), _model(job_id)
+    text = archives.card_of(service, model, arguments.text("snapshot_epoch"))
+    return Response(text, mimetype="text/markdown")
 
 
 @describes(json=True, answer="The file.")
@@ -102,19 +139,35 @@ def entry_dict(model: Job, entry: exports.ExportEntry, titles: dict[str, str]) -
         "error": job.error if job else "",
     }
     if export is None:
-        return {**value, "created": job.created if job else None, "url": "", "size": None, "parity": None, "files": []}
+        missing: dict[str, Any] = {"url": "", "size": None, "parity": None, "files": [], "packages": []}
+        return {**value, "created": job.created if job else None, **missing}
     names: dict[str, Any] = {"job_id": model.id, "name": entry.name}
     return {
         **value,
         "created": export.created,
         "url": url_for("models.export_download", **names),
         "size": export.size,
-        "parity": export.parity,
+        "parity": parity_dict(export),
         "compared": export.compared,
+        "lossy": export.lossy,
+        "timings": [timing.to_json() for timing in export.timings],
+        "machine": export.machine,
+        "facts": export.facts,
+        "packages": [
+            {"name": package, "title": title, "url": url_for("models.export_package", **names, package=package)}
+            for package, title in packages.offered(export).items()
+        ],
         "files": [
             {"name": file, "size": size, "url": url_for("models.export_file", **names, file=file)} for file, size in export.files
         ],
     }
+
+
+def parity_dict(export: Export) -> dict[str, Any]:
+    """How near an export comes to its model, as JSON, without numbers that JSON does not know."""
+    quality = {key: value for key, value in export.quality.items() if key not in ("title", "unit")}
+    far = export.parity if math.isfinite(export.parity) else None
+    return {"max_difference": far, "metric_drop": None, **quality}
 
 
 def _model(job_id: str) -> Job:

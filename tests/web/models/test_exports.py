@@ -10,7 +10,7 @@ import zipfile
 import pytest
 from flask.testing import FlaskClient
 
-from digits.domain.exports import Export
+from digits.domain.exports import Export, Timing
 from digits.domain.jobs import Kind, Status
 from digits.service import Service
 from digits.service.jobs import delete
@@ -53,7 +53,9 @@ def test_an_export_is_a_job_of_its_own(client: FlaskClient, service: Service, mo
     address = f"/models/{model.id}/exports.json"
     found = client.get(address).get_json()
     assert found["exports"] == []
-    assert [row["name"] for row in found["formats"]] == ["onnx", "torch_export"]
+    names = {row["name"] for row in found["formats"]}
+    assert {"onnx", "onnx_int8", "torch_export", "torchscript", "safetensors"} <= names
+    assert "saved_model" not in names
     assert found["snapshots"] == [{"epoch": 1.0, "best": True}, {"epoch": 2.0, "best": False}]  # the best one first
     answer = client.post(address, data={"format": "onnx", "snapshot_epoch": "1"})
     assert answer.status_code == 200, answer.get_data(as_text=True)
@@ -100,7 +102,8 @@ def test_files_of_exports_are_downloaded_and_lie_in_the_archive(client: FlaskCli
     publish_files(service, model, "onnx", {"model.onnx": b"onnx"})
     publish_files(service, model, "parts", {"made/a.bin": b"a", "made/b.bin": b"b"}, epoch=1.0)
     rows = {row["format"]: row for row in exports_of(client, model)}
-    assert (rows["onnx"]["size"], rows["onnx"]["parity"], rows["onnx"]["status"]) == (4, 2e-7, "Done")
+    assert (rows["onnx"]["size"], rows["onnx"]["status"]) == (4, "Done")
+    assert rows["onnx"]["parity"] == {"max_difference": 2e-7, "metric_drop": None}
     assert content(client, rows["onnx"]["url"]) == (b"onnx", f"{model.id}_epoch_2_model.onnx")
     data, name = content(client, rows["parts"]["url"])
     assert name == f"{model.id}_epoch_1_parts.zip"
@@ -114,6 +117,51 @@ def test_files_of_exports_are_downloaded_and_lie_in_the_archive(client: FlaskCli
         data = content(client, f"/models/{model.id}/download.tar?epoch={epoch}")[0]
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             assert expected in archive.getnames()
+
+
+def test_what_one_has_to_have_is_downloaded_and_all_of_it_reported(client: FlaskClient, service: Service, model: Job) -> None:
+    folder = service.folder(model.id)
+    about = {"metric": "accuracy", "title": "x", "unit": "%", "model": 0.9, "export": 0.85, "metric_drop": 0.05}
+    export = Export(
+        "onnx",
+        2.0,
+        "snapshots/epoch_2.safetensors",
+        "20260101-000000-abcd",
+        1.0,
+        (("model.onnx", 4), ("model_plain.onnx", 5)),
+        float("inf"),
+        11,
+        needed=1,
+        lossy=True,
+        quality={**about, "pictures": 8, "total": 80, "reason": ""},
+        timings=(Timing("PyTorch", 1.0, 2.0, 9, 0.0), Timing("<i>ONNX</i>", 0.5, 0.75, 9, float("nan"))),
+        facts={"inputs": {"model.onnx": {"input": "input", "shape": ["batch", 1, 2, 2], "outputs": {"output": ["batch", 2]}}}},
+    )
+    with writing(folder, "20260101-000000-abcd") as part:
+        (part / "model.onnx").write_bytes(b"onnx")
+        (part / "model_plain.onnx").write_bytes(b"plain")
+        publish(folder, part, export)
+    (row,) = exports_of(client, model)
+    assert (row["size"], content(client, row["url"])[0]) == (4, b"onnx")
+    assert (row["parity"]["max_difference"], row["parity"]["metric_drop"]) == (None, 0.05), "JSON knows no infinity"
+    assert row["timings"][1] == {"runtime": "<i>ONNX</i>", "p50_ms": 0.5, "p95_ms": 0.75, "rounds": 9, "difference": None}
+    assert [one["name"] for one in row["packages"]] == ["triton"]
+    data, name = content(client, row["packages"][0]["url"])
+    assert name == "a-model_epoch_2_triton.zip"
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.read("a_model/1/model.onnx") == b"onnx"
+    assert client.get(f"/models/{model.id}/exports/onnx-epoch_2/web.zip").status_code == 400
+    page = client.get(f"/models/{model.id}/exports.html").get_data(as_text=True)
+    assert "8 evenly spaced ones of the 80 validation pictures" in page
+    assert "&lt;i&gt;ONNX&lt;/i&gt;" in page
+    assert "5.00 %" in page
+    card = client.get(f"/models/{model.id}/card.md?snapshot_epoch=2")
+    assert (card.status_code, card.mimetype) == (200, "text/markdown")
+    assert card.get_data(as_text=True).startswith("# a model\n")
+    assert client.get(f"/models/{model.id}/card.md?snapshot_epoch=9").status_code == 404
+    named = client.get(f"/models/{model.id}/download.zip?named=1&epoch=best")
+    assert named.headers["Content-Disposition"] == 'attachment; filename="a-model_epoch_1.zip"'
+    named.close()
 
 
 def test_one_export_is_deleted_with_the_jobs_that_made_it(client: FlaskClient, service: Service, model: Job) -> None:

@@ -22,8 +22,12 @@ import { snapshotChoice } from "../parts/snapshot_list.js";
  * @property {number | null} created
  * @property {string} url
  * @property {number | null} size
- * @property {number | null} parity
+ * @property {Parity | null} parity
+ * @property {boolean} [lossy]
+ * @property {{runtime: string, p50_ms: number, p95_ms: number}[]} [timings]
+ * @property {{name: string, title: string, url: string}[]} packages
  */
+/** @typedef {{max_difference: number | null, metric_drop: number | null, metric?: string, model?: number, export?: number, pictures?: number, total?: number, reason?: string}} Parity */
 /** @typedef {{epoch: number, best: boolean}} SnapshotChoice */
 
 const BUSY_MS = 1500;
@@ -51,11 +55,14 @@ function exportRow(row) {
     el("td", {}, ...state, words && el("div", { class: row.error ? "text-danger" : "muted" }, words)),
     el("td", { class: "num" }, done ? fileSize(row.size) : ""),
     el("td", { class: "num" }, parityOf(row)),
+    el("td", { class: "num" }, dropOf(row)),
+    el("td", { class: "num" }, latencyOf(row)),
     el("td", {}, row.created === null ? "" : ago(row.created)),
     el(
       "td",
       {},
       row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download"),
+      ...row.packages.flatMap((one) => [" ", el("a", { class: "btn btn-outline-secondary btn-sm", href: one.url }, one.title)]),
       " ",
       ENDED.includes(row.status) && deleteButton(row),
     ),
@@ -83,8 +90,27 @@ async function remove(row, what) {
 /** @param {Export} row */
 function parityOf(row) {
   if (row.parity === null) return "";
-  const text = row.parity === 0 ? "0" : number(row.parity);
-  return row.parity > CLOSE ? el("span", { class: "text-warning", title: "More than rounding" }, text) : text;
+  const far = row.parity.max_difference;
+  if (far === null) return el("span", { title: "It finds another number of boxes" }, "–");
+  const text = far === 0 ? "0" : number(far);
+  return far > CLOSE && !row.lossy ? el("span", { class: "text-warning", title: "More than rounding" }, text) : text;
+}
+
+/** What the deciding metric is worse by. @param {Export} row */
+function dropOf(row) {
+  const parity = row.parity;
+  if (!parity) return "";
+  if (parity.metric_drop === null) return el("span", { class: "muted", title: parity.reason ?? "" }, "–");
+  const title = `${parity.metric}: ${number(parity.model ?? 0)} became ${number(parity.export ?? 0)} on ${parity.pictures} of ` +
+    `${parity.total} validation pictures`;
+  return el("span", { title }, parity.metric_drop === 0 ? "0" : number(parity.metric_drop));
+}
+
+/** The median of one picture in this format, and in the model itself. @param {Export} row */
+function latencyOf(row) {
+  const [own, first] = row.timings ?? [];
+  if (!first) return "";
+  return el("span", { title: `${own.runtime}: ${number(own.p50_ms)} ms` }, `${number(first.p50_ms)} ms`);
 }
 
 /** @param {SnapshotChoice[]} snapshots */
@@ -113,13 +139,33 @@ async function look() {
 /** @param {Export[]} rows */
 function draw(rows) {
   const box = find("[data-export-list]", card);
-  const heads = [["Format"], ["Epoch", "num"], ["State"], ["Size", "num"], ["Difference", "num"], ["Made"], [""]];
+  const heads = [
+    ["Format"],
+    ["Epoch", "num"],
+    ["State"],
+    ["Size", "num"],
+    ["Difference", "num"],
+    ["Lost", "num"],
+    ["p50", "num"],
+    ["Made"],
+    [""],
+  ];
   const head = el("tr", {}, ...heads.map(([text, kind]) => el("th", { class: kind, scope: "col" }, text)));
   const table = el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows.map(exportRow)));
+  find("[data-parity-report]", card).hidden = !rows.some((row) => row.parity !== null);
   box.replaceChildren(
     rows.length ? el("div", { class: "table-scroll" }, table) : el("p", { class: "muted" }, "There is no export."),
   );
 }
+
+const formats = find("[name=format]", form, HTMLSelectElement);
+
+function explain() {
+  find("[data-export-note]", card).textContent = formats.selectedOptions[0]?.dataset.note ?? "";
+}
+
+formats.addEventListener("change", explain);
+explain();
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();

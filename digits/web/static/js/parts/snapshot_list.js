@@ -51,7 +51,7 @@ export class SnapshotList {
   row({ epoch, best, metrics }, names) {
     const link = (/** @type {string} */ kind) =>
       el("a", {
-        href: `${this.download}.${kind}?epoch=${snapshotChoice(epoch)}`,
+        href: `${this.download}.${kind}?named=1&epoch=${snapshotChoice(epoch)}`,
         download: true,
         title: `Epoch ${epochText(epoch)} as ${kind}`,
       }, kind);
@@ -72,7 +72,7 @@ export class SnapshotList {
     const newest = this.newest();
     if (!newest.length) return;
     for (const link of all("[data-download-best]", document, HTMLAnchorElement)) {
-      link.href = `${this.download}.zip${newest.some(({ best }) => best) ? "?epoch=best" : ""}`;
+      link.href = `${this.download}.zip?named=1${newest.some(({ best }) => best) ? "&epoch=best" : ""}`;
       link.hidden = false;
     }
     for (const link of all("[data-with-snapshot]")) link.hidden = false;
