@@ -14,6 +14,7 @@ import errno
 import functools
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -25,6 +26,9 @@ EVERYWHERE = ("/",)  # for whoever may read what the shell may
 HIDDEN, UPLOADS = ".digits", "uploads"  # below the jobs directory
 PRIVATE = frozenset({"userdata.pkl"})
 OUTSIDE = "outside the folders that digits may read (setting data_dirs)"
+JUDGED = PRIVATE | {HIDDEN, "", ".", ".."}  # names that are not as open as their folder
+FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+FOLDER_SECONDS = 1.0  # so long a folder is taken for the one that lies at its path
 OPENED = "/proc/self/fd"  # where Linux says which file a descriptor is
 ADVICE = "Add its folder to the setting data_dirs (DIGITS_DATA_DIRS) and start the server again."
 
@@ -38,6 +42,7 @@ class Confinement:
         self.hidden = tuple(os.path.realpath(link) for link in links if os.path.islink(link))  # where it lies elsewhere
         self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
         self._folder_is_open = functools.lru_cache(maxsize=4096)(self._is_open)  # which the path alone decides
+        self._newest: _Folder | None = None  # from which a file was opened last
 
     def allows(self, path: str | Path) -> bool:
         """Whether the file or folder behind `path` may be read."""
@@ -57,21 +62,38 @@ class Confinement:
     def open(self, path: str | Path) -> IO[bytes]:
         """The file behind `path`, opened for reading and judged by what was opened. Raises Forbidden and OSError; what is no
         ordinary file is an OSError too, for a pipe would be waited for."""
+        text = os.fspath(path)
+        folder, _, name = text.rpartition("/")
+        newest = self._newest
+        if newest is not None and newest.path == folder and newest.until > time.monotonic() and name not in JUDGED:
+            try:
+                return _regular_file(os.open(name, FLAGS | os.O_NOFOLLOW, dir_fd=newest.descriptor), text)
+            except OSError:  # a link, or whatever else takes a longer look
+                pass
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(text, FLAGS)
         except OSError as error:
-            if not self._is_open(os.path.realpath(path)):  # nor is said what lies there
+            if not self._is_open(os.path.realpath(text)):  # nor is said what lies there
                 raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE) from error
             raise
         try:
-            if not self._file_is_open(_behind_descriptor(descriptor) or os.path.realpath(path)):
+            real = _behind_descriptor(descriptor) or os.path.realpath(text)
+            if not self._file_is_open(real):
                 raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(f"{path} is no file.")
-            return open(path, "rb", opener=lambda *_: descriptor)  # a file whose name libraries can read
         except BaseException:
             os.close(descriptor)
             raise
+        self._remember(folder, os.path.dirname(real))
+        return _regular_file(descriptor, text)
+
+    def _remember(self, folder: str, real: str) -> None:
+        """The next files of a folder that no link leads to may be opened in it without a look at where it lies, for a short
+        time."""
+        if folder and folder == real and self._folder_is_open(real):
+            with contextlib.suppress(OSError):
+                found = _Folder(folder)
+                if _behind_descriptor(found.descriptor) == real:
+                    self._newest = found
 
     @contextlib.contextmanager
     def opened(self, path: str | Path) -> Iterator[str]:
@@ -100,6 +122,30 @@ class Confinement:
             return False
         prefixes = (root.rstrip("/") + "/" for root in self.roots)
         return any((real + "/").startswith(prefix) and not _is_hidden(real[len(prefix) :]) for prefix in prefixes)
+
+
+class _Folder:
+    """An opened folder that was judged: what lies in it by another name than a link's is as open as it is."""
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = -1
+        self.descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.path, self.until = path, time.monotonic() + FOLDER_SECONDS
+
+    def __del__(self) -> None:  # when no thread opens a file in it any more
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
+def _regular_file(descriptor: int, path: str) -> IO[bytes]:
+    """The file of a descriptor, by a name that libraries can read. Raises OSError for what is no ordinary file."""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no file.")
+        return open(path, "rb", opener=lambda *_: descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 _reading: ContextVar[Confinement | None] = ContextVar("reading", default=None)

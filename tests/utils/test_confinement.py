@@ -564,3 +564,27 @@ def test_threads_and_limited_calls_read_from_where_the_work_does(place: Path) ->
             open_file(place / "open")
     assert confinement.current() == (None, None)
     open_file(place / "secret/s.png").close()
+
+
+def test_in_a_folder_that_was_judged_links_and_private_names_are_judged_all_the_same(place: Path) -> None:
+    (place / "open/turned.png").symlink_to(place / "secret/s.png")
+    (place / "open/userdata.pkl").write_bytes(b"x")
+    os.mkfifo(place / "open/pipe")
+    with reading_from(Confinement([place / "open"])):
+        for _ in range(2):
+            open_file(place / "open/a.png").close()
+            for name, words in {
+                "turned.png": "outside",
+                "userdata.pkl": "outside",
+                "pipe": "no file",
+                "inner": "no file",
+            }.items():
+                with pytest.raises(OSError, match=words):
+                    open_file(place / "open" / name)
+            with pytest.raises(OSError, match="outside the folders"):
+                open_file(f"{place}/open/../secret/s.png")
+        descriptors = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            open_file(place / "open/a.png").close()
+            open_file(place / "open/inner/b.png").close()
+        assert len(os.listdir("/proc/self/fd")) == descriptors

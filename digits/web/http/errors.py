@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import traceback
@@ -49,6 +50,8 @@ def answer_error(error: Exception) -> Any:
         if not isinstance(error.__context__, TooSlow):
             return "", error.code  # which nobody reads
         error = RequestTimeout(f"{error.__context__} The setting body_seconds is the limit.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # no such file can be, whoever names it
+        error = NotFound("Nothing has so long a name.", advice="A part of a path has 255 bytes at most.")
     if isinstance(error, OUTAGES):
         return _answer(_outage(error), Unavailable.status)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():

@@ -90,3 +90,11 @@ def test_a_file_of_json_is_uploaded_whatever_its_size(client: FlaskClient, servi
     assert answer.status_code == 200
     found = client.post(f"{address}/finish", headers=JSON).json
     assert Path(found["file"]).read_bytes() == content
+
+
+def test_names_longer_than_a_file_may_have_are_not_found(client: FlaskClient, jobs: dict[str, Job]) -> None:
+    long = "a" * 5000
+    model = next(job for job in jobs.values() if job.kind == "model")
+    for method, address in (("GET", f"/files/{model.id}/{long}"), ("GET", f"/files/{long}"), ("DELETE", f"/uploads/{long}")):
+        answer = client.open(address, method=method, headers=JSON)
+        assert answer.status_code in (400, 404), (method, address[:40])
