@@ -13,11 +13,12 @@ from typing import Any, TypeVar, cast
 from flask import Blueprint, current_app, g, request
 from werkzeug.wrappers import Response
 
-from digits.errors import Forbidden, Unauthorized
+from digits.errors import Forbidden, NotFound, Unauthorized
 from digits.service.serving import Serving
 from digits.service.serving import names as published
 from digits.service.serving.infer import chosen_version
 from digits.storage.publications import Publication
+from digits.utils.values import is_digits
 from digits.web.connections import Connection
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -66,6 +67,13 @@ def let_in(bearer: str) -> str:
     raise Unauthorized("The token does not open this name (any more).", advice="The page of the published name makes a new one.")
 
 
+def version_number(publication: Publication, text: str) -> int:
+    """The number of a version as it stands in an address. Raises NotFound for what is none."""
+    if not is_digits(text):
+        raise NotFound(f"{publication.name} has no version {text[:40]!r}.")
+    return int(text)
+
+
 def register(area: Blueprint) -> None:
     """Queue and count the requests of an area's handlers that take a place."""
     area.before_request(_enter)
@@ -81,7 +89,8 @@ def _enter() -> None:
     connection = request.environ.get("gunicorn.socket")
     serving.traffic.enter(publication, g.get("serve_token", ""))
     g.place, g.entered = publication, time.perf_counter()
-    g.version = chosen_version(serving, publication, arguments.get("version"))
+    version = arguments.get("version")
+    g.version = chosen_version(serving, publication, version_number(publication, version) if version else None)
     if isinstance(connection, Connection):
         connection.known = True  # its place is what it may hold up
 

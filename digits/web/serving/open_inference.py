@@ -19,7 +19,7 @@ from digits.storage.publications import Publication, Version
 from digits.web.http.access import needs
 from digits.web.http.limits import MAX_JSON_BYTES
 from digits.web.http.request import describes, get_service, json_answer
-from digits.web.serving.admission import get_serving, opened_by_token
+from digits.web.serving.admission import get_serving, opened_by_token, version_number
 from digits.web.serving.infer import check_encoding
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
@@ -36,7 +36,7 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/v2/health/live", "live", live)
     area.add_url_rule("/v2/health/ready", "ready", ready)
     area.add_url_rule("/v2", "server", server)
-    for versions in ("", "/versions/<int:version>"):
+    for versions in ("", "/versions/<version>"):
         place = f"/v2/models/<name>{versions}"
         end = "_version" if versions else ""
         area.add_url_rule(place, f"v2_model{end}", model)
@@ -66,14 +66,14 @@ def server() -> Any:
 
 @describes(json=True, answer=MODEL)
 @opened_by_token()
-def model(name: str, version: int | None = None) -> Any:
+def model(name: str, version: str = "") -> Any:
     """What a published name takes and gives."""
     return json_answer(protocol.model_metadata(*_published(name, version)))
 
 
 @describes(json=True, answer="`name`, `ready`: true; 400 where its model is gone.")
 @opened_by_token()
-def model_ready(name: str, version: int | None = None) -> Any:
+def model_ready(name: str, version: str = "") -> Any:
     """Whether a published name can answer."""
     publication, found = _published(name, version)
     is_ready = not published.problem_of(get_service(), found)
@@ -83,7 +83,7 @@ def model_ready(name: str, version: int | None = None) -> Any:
 @describes(form=FORM, json=True, answer="`model_name`, `model_version`, `id`, `outputs`: `name`, `datatype`, `shape`, `data`.")
 @needs(Scope.RUN, recorded=False)
 @opened_by_token(takes_place=True)
-def infer(name: str, version: int | None = None) -> Any:
+def infer(name: str, version: str = "") -> Any:
     """Predict pictures by the Open Inference Protocol, in JSON or with its binary extension."""
     check_encoding()
     body, length = request.get_data(), request.headers.get(LENGTH_HEADER)
@@ -102,6 +102,7 @@ def infer(name: str, version: int | None = None) -> Any:
     return Response(made.body, mimetype="application/octet-stream", headers={LENGTH_HEADER: str(made.header_length)})
 
 
-def _published(name: str, version: int | None) -> tuple[Publication, Version]:
+def _published(name: str, version: str) -> tuple[Publication, Version]:
     publication = published.find(get_serving(), name)
-    return publication, published.version_of(publication, version or publication.active)
+    number = version_number(publication, version) if version else publication.active
+    return publication, published.version_of(publication, number)

@@ -115,10 +115,9 @@ def rollback(name: str) -> Any:
 def canary(name: str) -> Any:
     """Give a version a part of the requests beside the active one."""
     user = require_user()
-    percent = arguments.whole("percent", None)
+    percent, version = arguments.whole("percent", None), arguments.whole("version", None, least=1)
     if percent is None:
         raise BadRequest("percent is a required field.", advice="Send 0 to 100.")
-    version = arguments.whole("version", None, least=1)
     return json_answer(state(published.set_canary(get_serving(), name, user, percent, version)))
 
 

@@ -171,6 +171,8 @@ def test_a_token_opens_its_name_and_every_way_of_sending_a_picture_gives_the_sam
         ({"data": b"no picture", "content_type": "image/png"}, 400),
         ({"data": b"", "content_type": "image/png"}, 400),
         ({"json": []}, 400),
+        ({"json": {"image_file": "", "top": "x"}}, 400),
+        ({"json": {"image_file": "", "top": "0"}}, 400),
         ({"json": {"image_file": "%"}}, 400),
         ({"json": {"features": [[[1, 2], [3]]]}}, 400),
         ({"json": {"features": [[["<b>"]]]}}, 400),
@@ -210,11 +212,11 @@ def test_a_serve_token_opens_nothing_else_at_any_address(world: World) -> None:
             if answer.status_code != 403:
                 opened.add(f"{method} {rule.rule}")
             answer.close()
-    versions = {f"{method} /v2/models/<name>/versions/<int:version>{end}" for method, end in (("GET", ""), ("GET", "/ready"))}
+    versions = {f"{method} /v2/models/<name>/versions/<version>{end}" for method, end in (("GET", ""), ("GET", "/ready"))}
     models = {"GET /v2", "GET /v2/models/<name>", "GET /v2/models/<name>/ready", *versions}
     infers = {
         *("POST /serve/<name>/infer.json", "POST /serve/<name>/infer/json"),
-        *("POST /v2/models/<name>/infer", "POST /v2/models/<name>/versions/<int:version>/infer"),
+        *("POST /v2/models/<name>/infer", "POST /v2/models/<name>/versions/<version>/infer"),
     }
     assert opened == models | infers
     assert sorted(world.service.jobs_dir.path.rglob("*")) == before

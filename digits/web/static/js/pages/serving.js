@@ -130,11 +130,8 @@ function trying(form) {
     shown.hidden = false;
     shown.textContent = "…";
     try {
-      shown.textContent = JSON.stringify(
-        await request(`${base}/infer.json`, { method: "POST", body: new FormData(form) }),
-        null,
-        1,
-      );
+      const answer = await request(`${base}/infer.json`, { method: "POST", body: new FormData(form) });
+      shown.textContent = Object.entries(answer).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join("\n");
     } catch (error) {
       shown.textContent = /** @type {Error} */ (error).message;
     }
