@@ -37,8 +37,8 @@ class Server:
         return max((self.folder / "snapshots").glob("epoch_*.safetensors"))
 
 
-def write_pictures(folder: Path, count: int) -> list[Path]:
-    """Handwritten digits (scikit-learn's, enlarged to 28×28 and repeated) as `<class>/<number>.png`."""
+def write_pictures(folder: Path, count: int, side: int = SIDE) -> list[Path]:
+    """Handwritten digits (scikit-learn's, enlarged to `side` and repeated) as `<class>/<number>.png`."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -47,15 +47,15 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
     for number in range(count):
         path = folder / str(data.target[number % len(scaled)]) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(scaled[number % len(scaled)]).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(path)
+        Image.fromarray(scaled[number % len(scaled)]).resize((side, side), Image.Resampling.BILINEAR).save(path)
         paths.append(path)
     return paths
 
 
 @contextlib.contextmanager
-def serving(root: Path) -> Iterator[Server]:
+def serving(root: Path, network: str = "lenet", side: int = SIDE, pictures: int = 1797) -> Iterator[Server]:
     """A server on a free port with jobs below `root`, its model trained for one epoch on pictures below `root`."""
-    write_pictures(root / "train", 1797)
+    write_pictures(root / "train", pictures, side)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -65,7 +65,7 @@ def serving(root: Path) -> Iterator[Server]:
         try:
             address = f"http://127.0.0.1:{port}"
             _until(lambda: _answers(address), "the server to answer")
-            model = _train(address, root / "train")
+            model = _train(address, root / "train", network, side)
             yield Server(address, model, jobs / model)
         finally:
             process.terminate()
@@ -108,7 +108,14 @@ class BareModel:
 
     def __call__(self, paths: list[Path]) -> np.ndarray:
         """Probabilities of some pictures in one batch."""
-        pixels = np.stack([np.asarray(Image.open(path)) for path in paths])[:, None]
+        return self.predict(np.stack([self.features(path) for path in paths]))
+
+    def features(self, path: Path) -> np.ndarray:
+        """A picture (1, H, W) as it is stored."""
+        return np.asarray(Image.open(path))[None]
+
+    def predict(self, pixels: np.ndarray) -> np.ndarray:
+        """Probabilities (N, K) of pictures (N, 1, H, W)."""
         with self.torch.inference_mode():
             x = (self.torch.from_numpy(pixels).float() - self.mean) * self.scale
             return self.module(x).softmax(dim=1).numpy()
@@ -120,11 +127,11 @@ def spread(values: list[float], unit: str = "", digits: int = 2) -> str:
     return f"{middle:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _train(address: str, pictures: Path) -> str:
-    size = {"resize_width": SIDE, "resize_height": SIDE, "resize_channels": 1}
+def _train(address: str, pictures: Path, network: str, side: int) -> str:
+    size = {"resize_width": side, "resize_height": side, "resize_channels": 1}
     form = {"dataset_name": "benchmark", "method": "folder", "folder_train": pictures, "username": "benchmark", **size}
     dataset = post(f"{address}/datasets/images/classification.json", form)["id"]
-    form = {"model_name": "benchmark", "dataset": dataset, "method": "standard", "standard_networks": "lenet"}
+    form = {"model_name": "benchmark", "dataset": dataset, "method": "standard", "standard_networks": network}
     form |= {"train_epochs": 1, "framework": "pytorch", "username": "benchmark"}
     model = str(post(f"{address}/models/images/classification.json", form)["id"])
     _until(lambda: _is_done(f"{address}/models/{model}/status"), "the model")

@@ -119,6 +119,7 @@ PAGES = (
     "/models?columns=name,best,gone&selected={model}",
     "/datasets",
     "/evaluations",
+    "/serve?model={model}",
     f"{DATASETS}/new",
     "/datasets/{dataset}",
     "/datasets/{dataset}/problems",
