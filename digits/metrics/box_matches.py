@@ -29,7 +29,9 @@ def matched(found: np.ndarray, boxes: np.ndarray, k: int, most: int) -> tuple[np
     free = np.ones((len(THRESHOLDS), len(region)), bool)
     right, void = np.zeros(len(found), np.int32), np.zeros(len(found), np.int32)
     bits = 1 << np.arange(len(THRESHOLDS))
-    for n, row in enumerate(overlaps if len(region) else ()):
+    near = np.flatnonzero(overlaps.max(axis=1) >= THRESHOLDS[0]) if len(region) else ()  # all others match nothing
+    for n in near:
+        row = overlaps[n]
         fits = (free | region) & (row >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None])  # (10, m)
         counted = fits & ~uncounted
         has = counted.any(axis=1)

@@ -15,7 +15,7 @@ from digits.metrics.base import mean_known
 
 BINS = 15
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures beyond them are these
-MOST_NUMBERS = 2_000_000  # a temperature is fitted on evenly chosen pictures of so many probabilities
+MOST_NUMBERS = 500_000  # a temperature is fitted on evenly chosen pictures of so many probabilities
 LEAST = float(np.finfo(np.float32).tiny)
 Slope = Callable[[float], tuple[float, float]]
 
@@ -122,7 +122,7 @@ def temperature_of(given: Probabilities) -> float:
         low, high = (beta, high) if first < 0 else (low, beta)
         step = beta - first / second if second > 0 else (low + high) / 2
         new = step if low < step < high else (low + high) / 2
-        if abs(new - beta) < 1e-9 * beta:
+        if abs(new - beta) < 1e-7 * beta:
             break
         beta = new
     return 1 / beta

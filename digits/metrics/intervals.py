@@ -4,6 +4,7 @@ others. docs/evaluation.md says when which is used."""
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,18 @@ def of_mean(values: np.ndarray) -> dict[str, Any]:
     return {"low": float(values.mean()) - half, "high": float(values.mean()) + half, "how": "normal"}
 
 
-def bootstrapped(columns: dict[str, Any], pictures: int) -> dict[str, dict[str, Any]]:
-    """Of every metric that the numbers of single pictures are enough for (see `metrics.resampling`): the range that holds 95 % of
-    its values when the pictures are drawn anew with replacement (Efron's percentile interval)."""
-    if not 2 <= pictures <= MOST_PICTURES:
+def bootstrapped(columns: dict[str, Any], pictures: int, known: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Of every metric that the numbers of single pictures are enough for (see `metrics.resampling`), but those `known` already:
+    the range that holds 95 % of its values when the pictures are drawn anew with replacement (Efron's percentile interval)."""
+    names = [name for name in measurable(columns) if name not in known]
+    if not names or not 2 <= pictures <= MOST_PICTURES:
         return {}
     drawn = draws(pictures, RESAMPLES)
     found: dict[str, dict[str, Any]] = {}
-    for name in measurable(columns):
+    for name in names:
         values = resampled(name, columns, drawn)
-        known = values[np.isfinite(values)]
-        if len(known) >= RESAMPLES // 8:
-            low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        finite = values[np.isfinite(values)]
+        if len(finite) >= RESAMPLES // 8:
+            low, high = np.quantile(finite, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
             found[name] = {"low": float(low), "high": float(high), "how": "bootstrap"}
     return found

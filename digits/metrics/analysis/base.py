@@ -50,9 +50,10 @@ class Analysis:
         """What is kept as `analysis.json`: `version`, `notes`, `intervals` (by metric: `low`, `high`, `how`), `distributions`
         (of the metrics of single pictures), and what a task adds."""
         notes: list[str] = []
+        own = self.intervals(done)
         return {
             "version": VERSION,
-            "intervals": {**bootstrapped(done.columns, done.pictures), **self.intervals(done)},
+            "intervals": {**bootstrapped(done.columns, done.pictures, own), **own},
             "distributions": {name: distribution(done.reader.table[name].to_numpy()) for name in done.reader.metrics},
             **self.details(done, notes),
             "notes": notes,
