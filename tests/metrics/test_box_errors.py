@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from digits.metrics.average_precision import BoxPrecision
+from digits.metrics.average_precision import BoxPrecision, coco_detections, coco_truth, in_order
 from digits.metrics.box_errors import errors_of
 from digits.storage.records.boxes import BOX_CROWD, BOX_DTYPE
 
@@ -81,3 +86,24 @@ def test_the_base_is_coco_at_half() -> None:
     assert sizes["small"]["objects"] == 120
     assert sizes["small"]["map"] == pytest.approx(metric.compute()["map"])
     assert sizes["large"]["map"] is None
+
+
+def test_average_precision_by_size_is_cocos() -> None:
+    rng, pictures = np.random.default_rng(1), []
+    for _ in range(25):
+        corners, sides = rng.integers(0, 200, (3, 2)), rng.choice([12, 25, 60, 90, 150], 3)
+        places = [(x, y, x + side, y + side) for (x, y), side in zip(corners.tolist(), sides.tolist(), strict=True)]
+        moved = [tuple(np.array(place) + rng.integers(-6, 7, 4)) for place in places]
+        rows = [(place, int(rng.integers(0, 2)), float(rng.random())) for place in moved]
+        pictures.append((found(*rows), boxes(*((place, int(k)) for place, k in zip(places, rng.integers(0, 2, 3), strict=True)))))
+    metric = BoxPrecision(("cat", "dog"))
+    metric.update([made for made, _ in pictures], [truth for _, truth in pictures])
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = coco_truth([real for _, real in in_order(pictures)], ("cat", "dog"))
+        truth.createIndex()
+        judge = COCOeval(truth, truth.loadRes(coco_detections([made for made, _ in in_order(pictures)])), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    assert [row["map"] for row in metric.by_size()] == pytest.approx(judge.stats[3:6].tolist())

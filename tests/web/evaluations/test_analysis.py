@@ -56,6 +56,12 @@ def test_curves_averages_and_calibration_are_told(service: Service, client: Flas
     assert (rows[EVIL]["positives"], rows[EVIL]["auc"], rows[EVIL]["ap"]) == (0, None, None), "a class without any picture"
     made = np.where(known, np.nan_to_num(shares).argmax(axis=1), -1)
     assert analysis["averages"]["weighted_recall"] == pytest.approx((made == truth).mean())
+    assert analysis["averages"]["macro_f1"] == pytest.approx(
+        metrics.f1_score(truth, made, labels=np.unique(np.append(truth, made[known])), average="macro", zero_division=0)
+    )
+    assert analysis["top_k"][1]["accuracy"] == pytest.approx(
+        (metrics.top_k_accuracy_score(truth[known], shares[known], k=2, labels=range(3)) * 59) / 60
+    )
     assert analysis["averages"]["mcc"] == pytest.approx(metrics.matthews_corrcoef(truth, made))
     assert analysis["averages"]["cohen_kappa"] == pytest.approx(metrics.cohen_kappa_score(truth, made))
     assert [row["k"] for row in analysis["top_k"]] == [1, 2]
