@@ -48,7 +48,11 @@ def of_model(service: Service, job: Job) -> dict[str, Any]:
     ]
     baseline = page.history.baseline
     metrics = [
-        (facts(name).title, value_text(name, value), value_text(name, baseline.values.get(name)) if baseline else "–")
+        (
+            name if "/" in name else facts(name).title,
+            value_text(name, value),
+            value_text(name, baseline.values.get(name)) if baseline else "–",
+        )
         for name, value in (page.history.metrics["val"][-1].values.items() if page.history.metrics["val"] else ())
     ]
     return {

@@ -18,6 +18,7 @@ import { ValidationSamples } from "./validation_samples.js";
 const LOG_BYTES = 32768;
 const LOG_MS = 3000;
 const DRAW_MS = 200;
+const REST = 3; // times as long as drawing takes the page is left to its reader
 
 const page = find("[data-training]");
 const id = page.dataset.job ?? "";
@@ -34,6 +35,7 @@ const snapshots = new SnapshotList(part("[data-snapshots]"), state, page.dataset
 let counted = Date.now() / 1000; // when state.elapsed was true
 
 let chartsDue = false;
+let drawingMs = 0; // the last time
 
 /** Charts in a hidden tab have no size: they are drawn when it is shown. */
 function drawCharts() {
@@ -42,7 +44,11 @@ function drawCharts() {
   if (hint && hint.textContent !== text) hint.textContent = text;
   if (hint) hint.hidden = !text;
   chartsDue = !find("[data-charts]", page).offsetParent;
-  if (!chartsDue) charts.draw(state);
+  if (chartsDue) return;
+  const began = performance.now();
+  charts.draw(state).then(() => {
+    drawingMs = performance.now() - began;
+  });
 }
 
 // -- figures ----------------------------------------------------------------------------------------------------------
@@ -316,7 +322,7 @@ function later(...parts) {
     timer = 0;
     for (const name of due) DRAW[name]();
     due.clear();
-  }, DRAW_MS);
+  }, Math.max(DRAW_MS, REST * drawingMs));
 }
 
 async function reload() {
