@@ -23,7 +23,7 @@ from digits.web.app import create_app
 
 
 def make_run(service: Service, number: int, points: int) -> str:
-    """A model that reported so many training values, and a validation every hundredth step."""
+    """A model that reported so many training values, and a validation every hundredth step, at most a thousand."""
     job = create_job(
         service,
         kind=Kind.MODEL,
@@ -41,7 +41,7 @@ def make_run(service: Service, number: int, points: int) -> str:
         epoch = 30 * step / points
         train, val = {"loss": loss}, {"loss": loss, "accuracy": 1 - loss / 2}
         lines.append(to_line(MetricEvent(step=step, epoch=epoch, phase="train", values=train, kinds=kinds, attempt=1)))
-        if step % 100 == 0:
+        if step % max(100, points // 1000) == 0:
             lines.append(to_line(MetricEvent(step=step, epoch=epoch, phase="val", values=val, kinds=kinds, attempt=1)))
     service.folder(job.id).events_file.write_text("\n".join(lines) + "\n")
     service.store.transition(job.id, Status.RUN)

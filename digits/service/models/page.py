@@ -128,7 +128,7 @@ def log_lines(history: RunHistory, limit: int = KEPT_LINES) -> list[dict[str, An
     """What happened, in the order of time: starts, validations, warnings, errors and what the worker noted; the last `limit`."""
     lines = [(line.t, line.level, line.message) for line in history.log]
     lines += [(start.t, "info", _start_text(start)) for start in history.attempts]
-    lines += [(found.t, "info", _validation_text(found)) for found in history.metrics["val"]]
+    lines += [(found.t, "info", _validation_text(found)) for found in history.metrics["val"][-limit:]]
     lines += [(warning.t, "warning", f"Warning: {warning.message}") for warning in history.warnings]
     lines += [(error.t, "error", f"Error: {error.message}") for error in history.errors]
     return [{"t": t, "level": level, "message": message} for t, level, message in sorted(lines)[-limit:]]
