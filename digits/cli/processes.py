@@ -14,7 +14,7 @@ from digits.service import Service
 @contextlib.contextmanager
 def answering(service: Service, *, plugins: bool = True) -> Iterator[None]:
     """While the block runs, predictors (and with `plugins` the plugin host) answer what `digits.service` requests of them."""
-    from digits.web.serve import web_environment
+    from digits.web.process import web_environment
 
     settings = service.settings
     host = [plugin_host(settings, web_environment(settings, os.environ))] if plugins else []

@@ -65,7 +65,7 @@ def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[st
 
 def children(settings: Settings) -> list[ServiceSpec]:
     """The processes that live with the server."""
-    from digits.web.serve import web_command, web_environment
+    from digits.web.process import web_command, web_environment
 
     environment = web_environment(settings, os.environ)
     web = ServiceSpec("web server", web_command(), environment, ready=lambda: answers(settings), essential=True)

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from digits.extensions import loader
 from digits.ipc.message_server import MessageServer
 from digits.ipc.messages import Message
 from digits.ipc.plugin_host_client import address_file
@@ -46,23 +45,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
     """Answer on `socket_path` until requested to stop; while it listens, `.digits/plugin_host.json` says where."""
-    journal = loader.keep_journal(socket_path.with_suffix(".imports"))
     watch, stop = Watchdog(), threading.Event()
+    answers = _Answers(jobs_dir, watch, socket_path.with_suffix(".imports"))
     with _empty_folder():
-        server = MessageServer(socket_path, _Answers(jobs_dir, watch), scratch=jobs_dir.scratch, name="question")
+        server = MessageServer(socket_path, answers, scratch=jobs_dir.scratch, name="question")
         on_stop(stop.set)
         write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid(), "place": place_of(jobs_dir)})
         watch.start()
         server.serve(stop.is_set)
-        journal.forget()  # requested to stop: the next host tries all of them again
+        answers.forget_crashes()  # requested to stop: the next host tries all plugins again
 
 
 class _Answers:
     """Answers questions; the first one that needs more than this process has the rest imported, and then all plugins."""
 
-    def __init__(self, jobs_dir: JobsDir, watch: Watchdog) -> None:
+    def __init__(self, jobs_dir: JobsDir, watch: Watchdog, journal: Path) -> None:
         self.jobs_dir = jobs_dir
         self.watch = watch
+        self.journal = journal
         self._lock = threading.Lock()
         self._answer: Callable[[Message], Message] | None = None
 
@@ -74,15 +74,25 @@ class _Answers:
     def _awake(self) -> Callable[[Message], Message]:
         with self._lock:
             if self._answer is None:
+                from digits.extensions import loader
                 from digits.plugin_host.app import answer, create_app
 
+                loader.keep_journal(self.journal)
                 self._answer = functools.partial(answer, create_app(), self.jobs_dir, self.watch)
                 threading.Thread(target=_preload, daemon=True, name="preload").start()
             return self._answer
 
+    def forget_crashes(self) -> None:
+        """Give every plugin another chance."""
+        from digits.extensions.journal import ImportJournal
+
+        ImportJournal(self.journal).forget()
+
 
 def _preload() -> None:
     """Import the plugins before a page needs one of them."""
+    from digits.extensions import loader
+
     for kind in loader.GROUPS:
         loader.all_extensions(kind)
 

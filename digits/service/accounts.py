@@ -18,7 +18,6 @@ from pathlib import Path
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
-from werkzeug.security import check_password_hash, generate_password_hash
 
 from digits.config import Settings, is_loopback
 from digits.errors import BadRequest, ConfigError, NotFound
@@ -87,6 +86,8 @@ def verify(service: Service, name: str, password: str) -> bool:
     """Whether that is the account's password; takes the same time whether or not the account exists."""
     with Session(service.store.engine) as session:
         row = session.get(UserRow, name)
+        from werkzeug.security import check_password_hash  # a server that is started needs no more of it than a log-in does
+
         return check_password_hash(row.password if row else _nobody(), password) and row is not None
 
 
@@ -177,6 +178,8 @@ def _user(session: Session, name: str) -> UserRow:
 def _hash(password: str) -> str:
     if len(password) < MIN_PASSWORD:
         raise BadRequest(f"The password has {len(password)} characters; it needs at least {MIN_PASSWORD}.")
+    from werkzeug.security import generate_password_hash
+
     return generate_password_hash(password, method="scrypt")
 
 

@@ -6,12 +6,9 @@ requests that run get some seconds more; gunicorn's control socket is off.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import sys
 import threading
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -102,17 +99,6 @@ def end_streams_with(worker: Any) -> None:
         worker.wsgi.extensions["digits-live"].stop()
 
     threading.Thread(target=watch, name="digits-stop", daemon=True).start()
-
-
-def web_command() -> list[str]:
-    """The command that starts the web process; its settings come from `web_environment`."""
-    return [sys.executable, "-P", "-m", "digits.web"]
-
-
-def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` with every setting as its `DIGITS_*` variable, so that the web process has the same ones."""
-    own = {f"DIGITS_{name.upper()}": str(value) for name, value in dataclasses.asdict(settings).items()}
-    return {**environ, **own}
 
 
 def serve(settings: Settings) -> None:
