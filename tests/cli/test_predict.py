@@ -20,6 +20,7 @@ from digits.ipc.supervisor_client import is_listening
 from digits.service import Service
 from digits.storage.jobs.store import Job
 from digits.storage.lock import holder
+from digits.storage.publications import Publication, Publications, Version
 from digits.tasks import TASKS, Task
 from digits.testing.runs import make_dataset, striped_pictures, train
 from tests.builders import make_job
@@ -49,7 +50,9 @@ def run(service: Service, *arguments: Any) -> Result:
 
 def test_files_folders_lists_and_what_they_give(service: Service, model: Job, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
-    result = run(service, "predict", "stripes", pictures, "--json", "--save", tmp_path / "saved", "--top", 1)
+    version = Version(1, model.id, "stripes", "snapshots/epoch_2.safetensors", 2.0, "classification", "pytorch", 0.0)
+    Publications(service.jobs_dir).change("api", lambda _: Publication("api", "", 0.0, active=1, versions=(version,)))
+    result = run(service, "predict", "api", pictures, "--json", "--save", tmp_path / "saved", "--top", 1)
     assert result.exit_code == 0, (result.output, result.exception)
     said = json.loads(result.stdout)
     paths = [str(pictures / f"{number}.png") for number in range(2)]

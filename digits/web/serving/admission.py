@@ -86,12 +86,11 @@ def _enter() -> None:
         return
     serving, arguments = get_serving(), request.view_args or {}
     publication = published.find(serving, str(arguments["name"]))
-    connection = request.environ.get("gunicorn.socket")
     serving.traffic.enter(publication, g.get("serve_token", ""))
     g.place, g.entered = publication, time.perf_counter()
     version = arguments.get("version")
     g.version = chosen_version(serving, publication, version_number(publication, version) if version else None)
-    if isinstance(connection, Connection):
+    if (connection := _connection()) is not None:
         connection.known = True  # its place is what it may hold up
 
 
@@ -106,3 +105,10 @@ def _count(response: Response) -> Response:
 def _leave(_error: BaseException | None) -> None:
     if "place" in g:
         get_serving().traffic.leave(g.pop("place"))
+    if g.get("serve_token") and (connection := _connection()) is not None:
+        connection.known = False  # from here on, and in its next requests, it is waited for as a stranger is
+
+
+def _connection() -> Connection | None:
+    found = request.environ.get("gunicorn.socket")
+    return found if isinstance(found, Connection) else None
