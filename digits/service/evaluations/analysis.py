@@ -20,11 +20,17 @@ ALL = "all classes"
 
 
 def analysis_of(service: Service, job: Job) -> dict[str, Any] | None:
-    """What a finished evaluation tells (see `metrics.analysis.base`); None of those that were made before there was any."""
+    """What a finished evaluation tells (see `metrics.analysis.base`); None of those that were made before there was any. Of a
+    damaged file only that it is so."""
     from digits.storage.predictions import ANALYSIS_FILE
 
     path = service.folder(job.id).path / ANALYSIS_FILE
-    return dict(read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return dict(read_json(path))
+    except (StorageError, TypeError, ValueError):
+        return {"notes": [f"{ANALYSIS_FILE} is damaged: evaluate the model again to see curves and all else that it held."]}
 
 
 def handed_on(service: Service, model: Job, snapshot: str, source: Mapping[str, Any], limit: int) -> dict[str, Any]:

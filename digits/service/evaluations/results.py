@@ -294,7 +294,10 @@ def truths_of(service: Service, job: Job, result: dict[str, Any], rows: Sequence
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
     if spec.source != "split" or not service.store.find(spec.dataset_id):
         return [None] * len(rows)
-    pictures = _Pictures(service, spec, task_of_result(result), result["class_labels"])
+    try:
+        pictures = _Pictures(service, spec, task_of_result(result), result["class_labels"])
+    except DigitsError:  # the records are gone
+        return [None] * len(rows)
     return [pictures.label(row) for row in rows]
 
 

@@ -250,7 +250,11 @@ def test_of_a_thousand_classes_the_page_says_what_is_not_kept(service: Service, 
 
 def test_an_evaluation_of_before_says_that_it_tells_less(service: Service, client: FlaskClient, model: Job) -> None:
     job, _, _ = classes(service, model)
-    (service.folder(job.id).path / "analysis.json").unlink()
+    file = service.folder(job.id).path / "analysis.json"
+    for torn in ("{", "[1]", "null"):
+        file.write_text(torn)
+        assert "analysis.json is damaged" in client.get(f"/evaluations/{job.id}").get_data(as_text=True)
+    file.unlink()
     assert client.get(f"/evaluations/{job.id}.json").get_json()["analysis"] is None
     assert "evaluate the model again" in client.get(f"/evaluations/{job.id}").get_data(as_text=True)
     assert client.post(f"/evaluations/{job.id}/threshold.json", data={"label": "bee", "threshold": "0.5"}).status_code == 400
