@@ -28,6 +28,7 @@ PRIVATE = frozenset({"userdata.pkl"})
 OUTSIDE = "outside the folders that digits may read (setting data_dirs)"
 JUDGED = PRIVATE | {HIDDEN, "", ".", ".."}  # names that are not as open as their folder
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+MOST_FOLDERS = 32  # that are held open
 FOLDER_SECONDS = 1.0  # so long a folder is taken for the one that lies at its path
 OPENED = "/proc/self/fd"  # where Linux says which file a descriptor is
 ADVICE = "Add its folder to the setting data_dirs (DIGITS_DATA_DIRS) and start the server again."
@@ -42,7 +43,7 @@ class Confinement:
         self.hidden = tuple(os.path.realpath(link) for link in links if os.path.islink(link))  # where it lies elsewhere
         self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
         self._folder_is_open = functools.lru_cache(maxsize=4096)(self._is_open)  # which the path alone decides
-        self._newest: _Folder | None = None  # from which a file was opened last
+        self._folders: dict[str, _Folder | None] = {}  # from which files were opened lately; None: one file
 
     def allows(self, path: str | Path) -> bool:
         """Whether the file or folder behind `path` may be read."""
@@ -64,10 +65,10 @@ class Confinement:
         ordinary file is an OSError too, for a pipe would be waited for."""
         text = os.fspath(path)
         folder, _, name = text.rpartition("/")
-        newest = self._newest
-        if newest is not None and newest.path == folder and newest.until > time.monotonic() and name not in JUDGED:
+        known = self._folders.get(folder)
+        if known is not None and known.until > time.monotonic() and name not in JUDGED:
             try:
-                return _regular_file(os.open(name, FLAGS | os.O_NOFOLLOW, dir_fd=newest.descriptor), text)
+                return _regular_file(os.open(name, FLAGS | os.O_NOFOLLOW, dir_fd=known.descriptor), text)
             except OSError:  # a link, or whatever else takes a longer look
                 pass
         try:
@@ -88,12 +89,18 @@ class Confinement:
 
     def _remember(self, folder: str, real: str) -> None:
         """The next files of a folder that no link leads to may be opened in it without a look at where it lies, for a short
-        time."""
-        if folder and folder == real and self._folder_is_open(real):
-            with contextlib.suppress(OSError):
-                found = _Folder(folder)
-                if _behind_descriptor(found.descriptor) == real:
-                    self._newest = found
+        time; from its second file on, for it costs more than one look."""
+        if not folder or folder != real or not self._folder_is_open(real):
+            return
+        if folder not in self._folders:
+            if len(self._folders) >= MOST_FOLDERS:
+                self._folders = {}
+            self._folders[folder] = None
+            return
+        with contextlib.suppress(OSError):
+            found = _Folder(folder)
+            if _behind_descriptor(found.descriptor) == real:
+                self._folders[folder] = found
 
     @contextlib.contextmanager
     def opened(self, path: str | Path) -> Iterator[str]:
@@ -130,7 +137,7 @@ class _Folder:
     def __init__(self, path: str) -> None:
         self.descriptor = -1
         self.descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.path, self.until = path, time.monotonic() + FOLDER_SECONDS
+        self.until = time.monotonic() + FOLDER_SECONDS
 
     def __del__(self) -> None:  # when no thread opens a file in it any more
         if self.descriptor >= 0:
