@@ -34,7 +34,7 @@ def offered(export: Export) -> dict[str, str]:
     inputs = export.facts.get("inputs") or {}
     if MAIN not in inputs:
         return {}
-    return {"triton": "Triton repository", **({"web": "Web page"} if PLAIN in inputs else {})}
+    return {"triton": "For Triton", **({"web": "As a web page"} if PLAIN in inputs else {})}
 
 
 def package(service: Service, model: Job, export: Export, name: str) -> Archive:

@@ -156,12 +156,13 @@ function element(tag, text = "") {
   return made;
 }
 
-/** @param {{label: string, score: number, note?: string}[]} rows */
+/** @param {{label: string, score: number, note?: string, colour?: string}[]} rows */
 function bars(rows) {
   const list = document.createElement("ol");
-  for (const { label, score, note = "" } of rows) {
+  for (const { label, score, note = "", colour = "" } of rows) {
     const item = document.createElement("li"), line = document.createElement("span"), bar = document.createElement("i");
     line.append(element("b", label), element("span", `${(100 * score).toFixed(2)} %${note}`));
+    if (colour) bar.style.background = colour;
     bar.style.width = `${100 * Math.min(1, Math.max(0, score))}%`;
     item.append(line, bar);
     list.append(item);
@@ -194,7 +195,8 @@ const shows = {
     const layer = new OffscreenCanvas(width, height);
     layer.getContext("2d").putImageData(over, 0, 0);
     pen.drawImage(layer, (picture.width - width) / 2, (picture.height - height) / 2);
-    return bars(ranked(counts.map((count) => count / plane)));
+    const rows = ranked(counts.map((count) => count / plane)).filter(({ score }) => score > 0);
+    return bars(rows.map((row) => ({ ...row, note: " of the pixels", colour: row.at ? COLOURS[row.at % COLOURS.length] : "#888" })));
   },
   boxes: (output, pen) => {
     const rows = [];
@@ -204,7 +206,7 @@ const shows = {
       pen.strokeStyle = COLOURS[number % COLOURS.length];
       pen.lineWidth = Math.max(1, pen.canvas.width / 200);
       pen.strokeRect(left, top, right - left, bottom - top);
-      rows.push({ label: facts.labels[number] ?? String(number), score });
+      rows.push({ label: facts.labels[number] ?? String(number), score, colour: COLOURS[number % COLOURS.length] });
     }
     return rows.length ? bars(rows.slice(0, 4 * SHOWN)) : element("p", "Nothing was found.");
   },

@@ -62,9 +62,10 @@ function exportRow(row) {
       "td",
       {},
       row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download"),
-      ...row.packages.flatMap((one) => [" ", el("a", { class: "btn btn-outline-secondary btn-sm", href: one.url }, one.title)]),
       " ",
       ENDED.includes(row.status) && deleteButton(row),
+      row.packages.length &&
+        el("div", { class: "links" }, ...row.packages.flatMap((one) => [el("a", { href: one.url }, one.title), " "])),
     ),
   );
 }
