@@ -3,7 +3,6 @@ one, with the layer where it stands."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -74,19 +73,14 @@ def refused(error: Exception, program: torch.export.ExportedProgram) -> str:
     said = next((line.strip() for text in reversed(texts) for line in text.splitlines() if line.strip()), type(error).__name__)
     names = {name for text in texts for found in NODE.findall(text) for name in found if name}
     operators = {name for text in texts for name in OPERATOR.findall(text)}
-    for graph in _graphs(program):
-        for node in graph.nodes:
-            if node.name in names or (node.op == "call_function" and _operator(node) in operators):
-                layer = layer_of(node)
-                return f"the operator {_operator(node)}{f' in {layer}' if layer else ''} is not known to it. {said[:MOST]}"
-    return said[:MOST]
-
-
-def _graphs(program: torch.export.ExportedProgram) -> Iterator[torch.fx.Graph]:
-    """The steps as they were written down, and as the translation takes them apart."""
-    yield program.graph
-    with contextlib.suppress(Exception):
-        yield program.run_decompositions().graph
+    steps = [node for node in program.graph.nodes if node.op == "call_function"]
+    last = tuple(name.rpartition(".")[2] for name in operators)  # the translation takes steps apart: aten.special_x calls prims.x
+    found = [node for node in steps if node.name in names or _operator(node) in operators]
+    found += [node for node in steps if last and _operator(node).endswith(last)]
+    if not found:
+        return said[:MOST]
+    layer = layer_of(found[0])
+    return f"the operator {_operator(found[0])}{f' in {layer}' if layer else ''} is not known to it. {said[:MOST]}"
 
 
 def _operator(node: Any) -> str:
