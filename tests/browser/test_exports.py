@@ -74,9 +74,6 @@ def test_a_model_is_exported_from_its_page(page: Page, context: BrowserContext, 
     with page.expect_download() as download:
         row.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == f"{model.id}_epoch_2_model.pt2"
-    with page.expect_download() as download:
-        page.locator("[data-download-best]").click()
-    assert download.value.suggested_filename.startswith("stripes_epoch_")
     exports.get_by_role("link", name="Parity report").click()
     report = page.get_by_role("region", name="PyTorch program")
     expect(report.get_by_role("row", name="torch.export")).to_contain_text("ms")
