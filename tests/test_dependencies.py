@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {"digits", "predicting"}  # `predicting` lies beside predict.py in an archive
+OWN = {"digits", "predict", "predicting"}  # the last two lie beside server.py in an archive
 NOT_IMPORTED = {
     "netron": "its files are served to a frame",
     "onnxscript": "torch.onnx's exporter is made of it",
@@ -25,6 +25,7 @@ NOT_DECLARED = {
     "pandas": "digits.client gives lists where a script has none",
     "pytest": "digits.testing is imported by tests only, which have it",
     "tensorflow": "comes as tensorflow-cpu",
+    "tf2onnx": "models of TensorFlow are written as ONNX where it is",
 }
 
 
