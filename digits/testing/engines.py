@@ -422,15 +422,15 @@ class EngineContract:
         self, engine: Engine, pictures: Path, tmp_path: Path
     ) -> None:
         """By plain descent the weights move by the rate times the gradients. An engine need not know their norm."""
-        spec = self.spec("wide", epochs=1, batch_size=24, snapshot_interval=0.5, solver=Solver("SGD", 0.0, 0.0))
+        spec = self.spec("wide", epochs=5, batch_size=24, snapshot_interval=0.5, solver=Solver("SGD", 0.0, 0.0))
         train_logged(pictures, tmp_path, spec)
         events = [event for _, event in valid_events(tmp_path / "events.jsonl")]
-        measured = [event for event in events if isinstance(event, StageEvent)]
-        assert [event.step for event in measured] == [2, 2]  # the first step warms up; a validation follows the second
+        measured = [event for event in events if isinstance(event, StageEvent) and event.step == 10]
+        assert [event.step for event in events if isinstance(event, StageEvent)] == [2, 4, 6, 8, 10, 10]  # after each validation
         assert measured[1].seconds.keys() == {"validation"}
         assert all(value >= 0 for event in measured for value in event.seconds.values())
         if found := [event for event in events if isinstance(event, MetricEvent) and event.phase == "gradients"]:
-            before, after = (_weights(engine.load(tmp_path / "snapshots" / f"epoch_{n}.{self.suffix}")) for n in ("0.5", "1"))
+            before, after = (_weights(engine.load(tmp_path / "snapshots" / f"epoch_{n}.{self.suffix}")) for n in ("4.5", "5"))
             assert {"data", "forward", "backward", "optimizer"} == measured[0].seconds.keys() or "compute" in measured[0].seconds
             assert found[0].values["gradient_norm"] == pytest.approx(np.linalg.norm(after - before) / 0.05, rel=1e-3)
 

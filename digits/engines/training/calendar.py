@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from digits.domain.training import TrainingSpec
 
 MEASURED_STEPS = 100  # about so many steps of a run have their parts timed
+UNMEASURED_STEPS = 10  # and at most one of so many, for it costs a little
 TRAIN_EVENTS = 2000  # at most about so many lines of training metrics, however long the run
 EPSILON = 1e-9
 
@@ -49,10 +50,12 @@ class Calendar:
     def measures_at(self, step: int) -> bool:
         """Whether the parts of this step are timed, and the norm of its gradients is taken: a few steps, all of which move the
         weights; not the first ones, in which a network warms up."""
-        every = max(1, math.ceil(self.total / MEASURED_STEPS))
+        every = max(UNMEASURED_STEPS, math.ceil(self.total / MEASURED_STEPS))
         every += -every % self.accumulation
-        position = step % self.steps_per_epoch
-        return step > self.accumulation and (position == 0 or position % every == 0)
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if position == 0:
+            return step > self.accumulation and epoch % math.ceil(every / self.steps_per_epoch) == 0
+        return position % every == 0
 
     def group_of(self, position: int) -> range:
         """The batches of an epoch (0, 1, …) whose gradients are summed with those of batch `position`."""
