@@ -22,6 +22,7 @@ COMMANDS = {
     "publish": ("digits.cli.publish", "publish", "Let models answer other programs under a name, with versions and tokens."),
     "predict": ("digits.cli.predict", "predict", "Print what a model of any task makes of pictures."),
     "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
+    "inside": ("digits.cli.inside", "inside", "Layers of a model, why it answers so, vectors of pictures."),
     "compare": ("digits.cli.compare", "compare", "Say which of several models is better, and what differs between them."),
     "evaluation": ("digits.cli.evaluations", "evaluation", "List, show, download and delete evaluations."),
     "jobs": ("digits.cli.jobs", "jobs", "List, edit, tag, abort and resume jobs, rebuild the database from the job folders."),

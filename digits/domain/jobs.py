@@ -18,15 +18,16 @@ JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}\Z")
 
 class Kind(StrEnum):
     """What a job makes. An evaluation is any longer inference: many pictures, a split, a list. An export writes a model in
-    another format, into the model's folder."""
+    another format, into the model's folder; an embedding is what one of its layers makes of many pictures."""
 
     DATASET = "dataset"
     MODEL = "model"
     EVALUATION = "evaluation"
     EXPORT = "export"
+    EMBEDDING = "embedding"
 
 
-OF_MODELS = (Kind.EVALUATION, Kind.EXPORT)  # jobs that go with the model that their summary names
+OF_MODELS = (Kind.EVALUATION, Kind.EXPORT, Kind.EMBEDDING)  # jobs that go with the model that their summary names
 
 
 class Action(StrEnum):

@@ -29,6 +29,7 @@ from digits.domain.inference import main_output
 from digits.domain.training import CHECKPOINT_SECONDS, TrainingSpec
 from digits.engines.activity import Motion
 from digits.engines.imports import import_for_good
+from digits.engines.inside import LooksInside
 from digits.errors import BadRequest
 from digits.frameworks import Framework, attribute, framework
 from digits.storage.files import retry_when_disk_full
@@ -220,8 +221,8 @@ class TrainingRun:
         return retry_when_disk_full(work, self.folder, emit=self.emit, should_stop=self.should_stop)
 
 
-class Predictor(ABC):
-    """A loaded snapshot.
+class Predictor(LooksInside, ABC):
+    """A loaded snapshot. It also looks inside (see `engines.inside`).
 
     `meta` holds `task`, `class_labels`, `input_shape` (C, H, W after cropping), `stored_shape`, `preparation` (crop, mean,
     std), `image` (how the data set prepares a picture: resize mode, size, channels), `outputs`, `network_name`, `epoch`,

@@ -45,21 +45,22 @@ class LoadedModel:
 
     def predict(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         """As `Predictor.predict`; moves to the CPU for good when the GPU has no memory left."""
-        return self._use(lambda predictor: predictor.predict(batch))
+        return self.use(lambda predictor: predictor.predict(batch))
 
     def candidates(self, batch: np.ndarray) -> Candidates | None:
         """As `Predictor.candidates`."""
-        return self._use(lambda predictor: predictor.candidates(batch))
+        return self.use(lambda predictor: predictor.candidates(batch))
 
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
         """As `Predictor.layers`."""
-        return self._use(lambda predictor: predictor.layers(feature))
+        return self.use(lambda predictor: predictor.layers(feature))
 
     def close(self) -> None:
         with self._lock:
             self._predictor.close()
 
-    def _use(self, work: Callable[[Predictor], T]) -> T:
+    def use(self, work: Callable[[Predictor], T]) -> T:
+        """What some work with the predictor gives; it is done again on the CPU when the GPU has no memory left."""
         with self._lock:
             try:
                 return work(self._predictor)

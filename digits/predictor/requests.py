@@ -11,8 +11,8 @@ was given, `brief` leaves `meta` out. The answer has `results` (per picture the 
 main output lies over the picture), `meta`, `device`, `seconds`,
 `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
 given picture), and as PNG `<i>/image` and `layer/<j>`. `forward`: the array `batch`, features (N, C, H, W) in stored units; the
-answer has the arrays `output/<name>` (N, …), `seconds` and, with `moments`, a list of them. `ping`: `meta`, `device`. With
-`scratch`, a folder, large arrays of the answer are files in it.
+answer has the arrays `output/<name>` (N, …), `seconds` and, with `moments`, a list of them. `ping`: `meta`, `device`. What looks
+inside is said in `digits.predictor.inside`. With `scratch`, a folder, large arrays of the answer are files in it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,27 +34,17 @@ from digits.images import tiles
 from digits.images.addresses import shown_pair
 from digits.images.arrays import groups_of_shape
 from digits.images.place import Origin
-from digits.images.prepare_for_model import PreparedPicture, Preparer, check_feature, origin_of_output
+from digits.images.prepare_for_model import check_feature, origin_of_output
 from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
+from digits.predictor import inside
 from digits.predictor.model import LoadedModel
+from digits.predictor.pictures import MAX_PICTURES, Prepared, prepare_all
 from digits.tasks import Labels, of
-from digits.utils.confinement import of_roots, reading_from
 
 logger = logging.getLogger(__name__)
-MAX_PICTURES = 1024
 INPUT = "Input"  # the kind of the row that engines put first: what the network sees
 META_KEYS = ("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch", "options")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A picture that is ready, or the reason why it is not."""
-
-    feature: np.ndarray | None
-    origin: Origin | None = None
-    note: str = ""
-    error: DigitsError | None = None
 
 
 def answer(model: LoadedModel, request: Message, scratch: Path | None = None) -> Message:
@@ -83,8 +73,7 @@ def predict(model: LoadedModel, request: Message) -> Message:
     """Prepare the pictures, predict those of one shape together, describe what came out."""
     header = request.header
     started = time.perf_counter()
-    with reading_from(of_roots(tuple(header["roots"])) if "roots" in header else None):
-        prepared = _prepare_all(model, request)
+    prepared = prepare_all(model, request)
     ready = time.perf_counter()
     outputs, candidates = _forward(model, prepared, header)
     seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
@@ -132,48 +121,13 @@ def forward(model: LoadedModel, request: Message) -> Message:
     return Message(body, {f"output/{name}": array for name, array in outputs.items()})
 
 
-_OPERATIONS = {"predict": predict, "forward": forward, "ping": ping}
+_OPERATIONS = {"predict": predict, "forward": forward, "ping": ping, **inside.OPERATIONS}
 
 
 def moments(feature: np.ndarray) -> list[list[float]]:
     """The mean and the mean square of each channel of a feature (C, H, W), in stored units."""
     values = feature.reshape(len(feature), -1).astype(np.float64)
     return [values.mean(axis=1).tolist(), np.square(values).mean(axis=1).tolist()]
-
-
-def _prepare_all(model: LoadedModel, request: Message) -> list[Prepared]:
-    pictures = request.header.get("pictures")
-    if not isinstance(pictures, list) or not 1 <= len(pictures) <= MAX_PICTURES:
-        raise BadRequest(f"A request names 1 to {MAX_PICTURES} pictures.")
-    prepared = [_prepare_one(model, entry, request) for entry in pictures]
-    if len(prepared) == 1 and prepared[0].error:
-        raise prepared[0].error
-    return prepared
-
-
-def _prepare_one(model: LoadedModel, entry: Any, request: Message) -> Prepared:
-    try:
-        return Prepared(*_feature(model, entry, request))
-    except DigitsError as error:
-        return Prepared(None, error=error)
-
-
-def _feature(model: LoadedModel, entry: Any, request: Message) -> PreparedPicture:
-    if not isinstance(entry, Mapping):
-        raise BadRequest("A picture is described in a way that is not understood.")
-    dont_resize = bool(request.header.get("dont_resize"))
-    if "path" in entry:
-        return Preparer(model.meta, dont_resize=dont_resize).prepared(Path(str(entry["path"])))
-    name = str(entry.get("file", entry.get("feature")))
-    if name not in request.arrays:
-        raise BadRequest(f"A picture names the array {name}, which was not sent.")
-    array = np.asarray(request.arrays[name])
-    if "file" in entry:
-        return Preparer(model.meta, dont_resize=dont_resize).prepared(array.tobytes())
-    as_given = bool(request.header.get("as_given"))
-    feature = check_feature(array, model.meta, dont_resize=dont_resize, as_given=as_given)
-    size = (feature.shape[2], feature.shape[1])
-    return PreparedPicture(feature, Origin.of_numbers(entry["origin"]) if "origin" in entry else Origin(size, size))
 
 
 Outputs = dict[int, dict[str, np.ndarray]]

@@ -30,12 +30,13 @@ MARKER = "records.json"  # of a split, as digits.storage.records.writer
 CHECKPOINT = "checkpoint.json"
 PREVIOUS = "previous.json"  # names the checkpoint before it
 NEVER = -1  # no time of change: the content is read
-VALUES = {Kind.DATASET: ("dataset.json",), Kind.EVALUATION: ("result.json",)}
+VALUES = {Kind.DATASET: ("dataset.json",), Kind.EVALUATION: ("result.json",), Kind.EMBEDDING: ("result.json",)}
 MAKE_AGAIN = {
     Kind.DATASET: "Clone the data set to make it again from its sources, or bring its folder back from a backup.",
     Kind.MODEL: "Clone the model to train it again, or bring its folder back from a backup.",
     Kind.EVALUATION: "Start the evaluation again on the page of its model.",
     Kind.EXPORT: "Export the model again on its page.",
+    Kind.EMBEDDING: "Make the vectors again on the page of its model.",
 }
 VITAL = (".json", ".arrow", ".mdb", ".npy", ".pkl", ".py")  # files without which a result cannot be used
 LEFT = {
@@ -43,6 +44,7 @@ LEFT = {
     Kind.MODEL: "Its data set and its evaluations are not touched.",
     Kind.EVALUATION: "Its model is not touched.",
     Kind.EXPORT: "Its model is not touched.",
+    Kind.EMBEDDING: "Its model is not touched.",
 }
 
 

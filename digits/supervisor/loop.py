@@ -59,6 +59,7 @@ LESS_MEMORY = {
     Kind.MODEL: LESS_MEMORY_FOR_TRAINING,
     Kind.EVALUATION: "evaluate fewer pictures at once or free memory",
     Kind.EXPORT: "free memory",
+    Kind.EMBEDDING: "choose a layer with fewer numbers or free memory",
 }
 NOT_WRITABLE = "Paused: its folder cannot be written. See to mount options and permissions; the job goes on by itself."
 DISK_FULL = "Paused: the disk is full. Delete what you no longer need; the job goes on by itself."

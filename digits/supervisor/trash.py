@@ -19,7 +19,13 @@ from digits.supervisor.job_rows import JobRows
 from digits.utils.values import counted
 
 DAY = 86400.0
-RANKS = {Kind.EVALUATION: 0, Kind.EXPORT: 0, Kind.MODEL: 1, Kind.DATASET: 2}  # who needs comes before what is needed
+RANKS = {
+    Kind.EVALUATION: 0,
+    Kind.EXPORT: 0,
+    Kind.EMBEDDING: 0,
+    Kind.MODEL: 1,
+    Kind.DATASET: 2,
+}  # who needs comes before what is needed
 
 logger = logging.getLogger(__name__)
 

@@ -48,6 +48,7 @@ RUNNERS: Mapping[str, str] = {
     Kind.MODEL: "digits.worker.training",
     Kind.EVALUATION: "digits.worker.evaluation.run",
     Kind.EXPORT: "digits.worker.export",
+    Kind.EMBEDDING: "digits.worker.embedding",
 }
 HEARTBEAT_SECONDS = 5.0
 EXIT_DONE = 0

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -197,6 +198,60 @@ def test_layers_are_shown_when_asked_for(studio):
         assert answer["total_parameters"] > 0
         assert {row["vis_type"] for row in answer["visualizations"]} == {"Weights", "Activation"}
     assert "visualizations" not in studio.post(address, **fields | {"show_visualizations": "false"}).json
+
+
+def test_the_model_is_looked_into(studio):
+    """Layers, one of them drawn and as numbers, every map that the engine has, vectors of a split; and what is refused."""
+    at = f"/models/{studio.model}"
+    assert studio.get(f"{at}/inside").status == 200
+    found = studio.get(f"{at}/inside.json?record=val:0").json
+    kernels = [row for row in found["layers"] if row["kind"] == CONVOLUTIONS[studio.framework]]
+    assert found["total_parameters"] == sum(row["parameters"] for row in found["layers"])
+    assert kernels[0]["weights"][0]["shape"] == [20, 3, 5, 5]
+    assert kernels[0]["activations"][0]["shape"][0] == 20
+    assert not any(row["activations"] for row in studio.get(f"{at}/inside.json").json["layers"])
+
+    name = kernels[1]["name"]
+    drawn = studio.get(f"{at}/inside/layer.json?layer={name}&of=activations&record=val:0&colours=cividis").json
+    assert drawn["image"].startswith("data:image/png")
+    assert (drawn["drawing"]["shown"], drawn["drawing"]["total"]) == (50, 50)
+    without = studio.get(f"{at}/inside/layer.json?layer={name}&of=activations").json
+    assert (without["image"], without["drawing"]["reason"]) == ("", "No picture is chosen.")
+    values = np.load(io.BytesIO(studio.get(f"{at}/inside/layer.npy?layer={name}").body))
+    assert values.shape == (50, 20, 5, 5)
+    assert float(values.mean()) == pytest.approx(kernels[1]["weights"][0]["mean"], abs=1e-6)
+    for wrong, status in (("layer=nothing", 400), ("of=biases", 400), ("snapshot_epoch=9", 404), ("record=val:999", 404)):
+        assert studio.get(f"{at}/inside/layer.json?{wrong}").status == status, wrong
+
+    methods = studio.get(f"{at}/explain.json?record=val:0&method=occlusion&grid=3").json["methods"]
+    assert [method for method, reason in methods.items() if reason] == ["attention_rollout"]
+    picture = {"image_file": ("x.png", studio.paths["red rose"].read_bytes())}
+    for method in (method for method, reason in methods.items() if not reason):
+        why = studio.post(f"{at}/explain.json", picture, method=method, target="red rose", grid=3, sanity=1, values=1).json
+        assert (why["target"], why["targets"][0]["label"]) == (2, "red rose")
+        assert np.isfinite(why["values"]).all()
+        assert np.shape(why["values"]) == (28, 28)
+        assert set(why["sanity"]) == {"correlation", "changes", "reason"}
+        if method == "integrated_gradients":
+            assert why["total"] == pytest.approx(why["difference"], rel=0.05)
+    assert studio.post(f"{at}/explain.json", method="occlusion").status == 400
+    assert studio.get(f"{at}/explain.json?record=val:0&method=attention_rollout").status == 400
+
+    made = studio.post(f"{at}/embeddings.json", split="val").json
+    end = time.monotonic() + DEADLINE
+    while (job := studio.get(f"{at}/embeddings/{made['id']}.json").json)["status"] != "Done" and time.monotonic() < end:
+        assert job["status"] not in ("Error", "Aborted"), job
+        time.sleep(0.1)
+    table = pq.read_table(io.BytesIO(studio.get(f"{at}/embeddings/{made['id']}/vectors.parquet").body))
+    assert table.column_names == ["record", "path", "label", "class", "vector"]
+    assert len(table) == job["count"] == len(job["points"]["x"])
+    vectors = np.array(table["vector"].to_pylist())
+    assert vectors.shape == (job["count"], 500)
+    centred = vectors - vectors.mean(axis=0)
+    shares = np.linalg.svd(centred, compute_uv=False) ** 2
+    assert job["shares"] == pytest.approx(shares[:2] / shares.sum(), rel=1e-3)
+    assert np.square(job["points"]["x"]).sum() == pytest.approx(shares[0], rel=1e-3)
+    assert studio.post(f"{at}/embeddings.json", split="val", projection="tsne").status == 400
 
 
 def test_each_snapshot_can_be_chosen(studio):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from torch import Tensor, nn
 from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
 from digits.engines.base import Candidates, LayerReport, Predictor, array_report, names_of, without_batch
+from digits.engines.inside import Attribution, LayerArrays, Target, placed
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.network.losses import SMALLEST
 from digits.engines.parity import EXPORT_SHAPE
+from digits.engines.pytorch import explain, inside
 from digits.engines.pytorch.boxes import boxes_output, detections_of
 from digits.engines.pytorch.build import build, layers_of
 from digits.engines.pytorch.candidates import everything, kept_of, sent_of, suppressing_part
@@ -83,8 +87,7 @@ class TorchPredictor(Predictor):
         """What brings rows of boxes (…, 6) into the pixels of the picture that was given, of which the network saw the middle."""
         found = np.zeros_like(rows)
         if self._cuts(shape):
-            size = self.preprocessing.input_shape[1:]
-            offsets = [centre_start(shape[3] - size[1]), centre_start(shape[2] - size[0])] * 2
+            offsets = [*reversed(self._start(shape))] * 2
             found[..., :4] = np.where(rows[..., 4:5] > 0, np.array(offsets, np.float32), 0)
         return found
 
@@ -108,6 +111,46 @@ class TorchPredictor(Predictor):
     def layers(self, feature: np.ndarray) -> list[LayerReport]:
         with torch.inference_mode():
             return look_inside(self.module, self.prepare(padded(feature[None], self.meta)))
+
+    def inside(self, feature: np.ndarray | None, names: Collection[str] | None = None) -> list[LayerArrays]:
+        """As `LooksInside.inside`."""
+        with torch.inference_mode():
+            x = None if feature is None else self.prepare(padded(feature[None], self.meta))
+            return inside.layer_arrays(self.module, x, names)
+
+    def methods(self) -> dict[str, str]:
+        return explain.methods(self.module)
+
+    def attribute(self, method: str, feature: np.ndarray, target: Target, layer: str = "") -> Attribution:
+        """As `LooksInside.attribute`."""
+        start = self._start(feature[None].shape)
+        if target.box is not None:
+            left, top, right, bottom = target.box
+            box = (left - start[1], top - start[0], right - start[1], bottom - start[0])
+            target = replace(target, box=box)
+        x = self.prepare(padded(feature[None], self.meta))  # (1, C, h, w)
+        found = explain.attribute(self.module, self.meta, method, x, target, layer)
+        return replace(found, values=placed(found.values, feature.shape, start))
+
+    @contextlib.contextmanager
+    def random_weights(self, seed: int = 0) -> Iterator[None]:
+        with inside.random_weights(self.module, seed):
+            yield
+
+    def vector_layer(self) -> str:
+        x = self.inputs.raw(np.zeros((1, *self.preprocessing.input_shape), np.float32))
+        return inside.vector_layer(self.module, x, of_places=self.task.of_places)
+
+    def vectors(self, batch: np.ndarray, layer: str) -> np.ndarray:
+        """As `LooksInside.vectors`."""
+        return inside.vectors(self.module, self.prepare(padded(batch, self.meta)), layer)
+
+    def _start(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Row and column at which the network begins to see pictures (N, C, H, W)."""
+        if not self._cuts(shape):
+            return 0, 0
+        height, width = self.preprocessing.input_shape[1:]
+        return int(centre_start(shape[2] - height)), int(centre_start(shape[3] - width))
 
     def close(self) -> None:
         del self.module
@@ -212,7 +255,7 @@ def _recorder(activations: dict[str, np.ndarray], name: str) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         found = _first_tensor(output)
         if found is not None:
-            activations[name] = without_batch(found.detach().float().cpu().numpy())
+            activations[name] = without_batch(found.detach().float().cpu().numpy().copy())  # a later layer may write over it
 
     return hook
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import OrderedDict
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 from digits.domain.classes import NO_CLASS
 from digits.domain.inference import main_output
 from digits.engines.base import LayerReport, NetworkContext, Predictor, array_report, without_batch
+from digits.engines.inside import Attribution, LayerArrays, Target, placed
 from digits.engines.network.checks import NETWORK_FILE, PROBABILITIES, context_from
 from digits.engines.network.losses import SMALLEST
 from digits.engines.parity import EXPORT_SHAPE
+from digits.engines.tensorflow import inside
 from digits.engines.tensorflow.build import KerasNetwork, build, forward_zeros, layers_of, own_variables, recorded, wanted_outputs
 from digits.engines.tensorflow.inputs import Inputs, centre
 from digits.engines.tensorflow.paths import layer_paths
@@ -26,6 +29,7 @@ from digits.engines.training.preprocessing import Preprocessing, in_stored_units
 from digits.engines.whole_pictures import cut_back, padded
 from digits.errors import BadRequest, NetworkError, StorageError
 from digits.tasks import Labels, Task, of
+from digits.utils.resizing import centre_start
 
 SIZES = 4  # picture sizes for which a network is kept; a network of Keras is built for one
 
@@ -84,6 +88,48 @@ class TensorflowPredictor(Predictor):
         x = self.prepare(batch)  # (1, h, w, C) float32
         with tf.device(self.device):
             return look_inside(self._model_taking(batch, x), x)
+
+    def inside(self, feature: np.ndarray | None, names: Collection[str] | None = None) -> list[LayerArrays]:
+        """As `LooksInside.inside`."""
+        if feature is None:
+            return inside.layer_arrays(self.model, None, names)
+        model, x = self._of(feature[None])
+        with tf.device(self.device):
+            return inside.layer_arrays(model, x, names)
+
+    def methods(self) -> dict[str, str]:
+        return inside.methods(self.model)
+
+    def attribute(self, method: str, feature: np.ndarray, target: Target, layer: str = "") -> Attribution:
+        """As `LooksInside.attribute`."""
+        model, x = self._of(feature[None])
+        with tf.device(self.device):
+            found = inside.attribute(model, self.meta, method, x, target, layer)
+        cuts = self.preprocessing.crops and feature.shape[1:] == tuple(self.preprocessing.stored_shape[1:])
+        seen = zip(feature.shape[1:], self.preprocessing.input_shape[1:], strict=True)
+        top, left = (int(centre_start(have - want)) if cuts else 0 for have, want in seen)
+        return replace(found, values=placed(found.values, feature.shape, (top, left)))
+
+    @contextlib.contextmanager
+    def random_weights(self, seed: int = 0) -> Iterator[None]:
+        with inside.random_weights(list(self._networks.values()), seed):
+            yield
+
+    def vector_layer(self) -> str:
+        channels, height, width = self.preprocessing.input_shape
+        return inside.vector_layer(self.model, tf.zeros((1, height, width, channels)), of_places=self.task.of_places)
+
+    def vectors(self, batch: np.ndarray, layer: str) -> np.ndarray:
+        """As `LooksInside.vectors`."""
+        model, x = self._of(batch)
+        with tf.device(self.device):
+            return inside.vectors(model, x, layer)
+
+    def _of(self, batch: np.ndarray) -> tuple[Any, Any]:
+        """The network for features (N, C, H, W), and what it is given, (N, h, w, C)."""
+        seen = padded(batch, self.meta)
+        x = self.prepare(seen)
+        return self._model_taking(seen, x), x
 
     def close(self) -> None:
         self._networks.clear()

@@ -148,7 +148,7 @@ def infer(
     requested: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
     for number, picture in enumerate(pictures):
-        entry, payload = _entry(picture, f"p{number}")
+        entry, payload = picture_entry(picture, f"p{number}")
         requested.append(entry)
         arrays.update(payload)
     switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
@@ -255,7 +255,8 @@ def _predictor(service: Service, model: Job, snapshot: Snapshot) -> str:
     return str(control.call(service.jobs_dir, request, START_SECONDS)["socket"])
 
 
-def _entry(picture: Picture, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def picture_entry(picture: Picture, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How a request names a picture, and what is sent beside as the array `name`; a feature is (C, H, W)."""
     import numpy as np
 
     if isinstance(picture, Path):

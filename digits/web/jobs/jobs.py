@@ -71,6 +71,9 @@ def job_address(job: Job, json: bool = False) -> str:
     if job.kind == Kind.EXPORT:  # shown with its model
         model = f"{request.script_root}/models/{job.summary.get('model_id', '')}"
         return f"{model}/exports.json" if json else f"{model}#exports"
+    if job.kind == Kind.EMBEDDING:
+        model = f"{request.script_root}/models/{job.summary.get('model_id', '')}"
+        return f"{model}/embeddings/{job.id}.json" if json else f"{model}/inside?view=vectors&embedding={job.id}"
     kind = {Kind.DATASET: "datasets", Kind.MODEL: "models", Kind.EVALUATION: "evaluations"}[Kind(job.kind)]
     return f"{request.script_root}/{kind}/{job.id}" + (".json" if json else "")
 

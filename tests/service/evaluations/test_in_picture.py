@@ -28,7 +28,7 @@ from digits.service import Service
 from digits.service.evaluations.coco import NewIds, coco_results, coco_truth
 from digits.service.evaluations.in_picture import in_picture
 from digits.service.evaluations.inputs import record_picture
-from digits.service.evaluations.predict import _entry, _pixels_of
+from digits.service.evaluations.predict import _pixels_of, picture_entry
 from digits.service.jobs import create_job
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels, of
@@ -174,7 +174,7 @@ def test_a_record_is_answered_in_the_pixels_of_its_picture(service: Service, pic
     reader = run.reader()
     for number, path in enumerate(reader.column("source", range(len(reader)))):
         record = record_picture(reader, number, run.info.extra)
-        entry, arrays = _entry(record, "p")
+        entry, arrays = picture_entry(record, "p")
         found = answer(loaded, Message({"op": "predict", "pictures": [entry], "in_picture": True}, arrays))
         place = int(Path(path).stem)
         assert Origin.of_numbers(found.header["results"][0]["origin"]).size == SIZES[place]
