@@ -44,7 +44,10 @@ from digits.tasks import Labels, of
 
 logger = logging.getLogger(__name__)
 INPUT = "Input"  # the kind of the row that engines put first: what the network sees
-META_KEYS = ("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch", "options")
+META_KEYS = (
+    *("task", "class_labels", "input_shape", "stored_shape", "image", "outputs", "network_name", "epoch", "options"),
+    *("label_kind", "label_shape", "preparation"),  # without which a task is taken for another one
+)
 
 
 def answer(model: LoadedModel, request: Message, scratch: Path | None = None) -> Message:
