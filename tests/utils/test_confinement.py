@@ -584,7 +584,7 @@ def test_in_a_folder_that_was_judged_links_and_private_names_are_judged_all_the_
             with pytest.raises(OSError, match="outside the folders"):
                 open_file(f"{place}/open/../secret/s.png")
         descriptors = len(os.listdir("/proc/self/fd"))
-        for _ in range(5):
+        for _ in range(50):
             open_file(place / "open/a.png").close()
             open_file(place / "open/inner/b.png").close()
-        assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert len(os.listdir("/proc/self/fd")) <= descriptors + 2, "each folder is held open once"
