@@ -112,11 +112,18 @@ class _Table:
 
 
 _LOCK = threading.RLock()  # one plugin is imported at a time
+_MAKING = threading.Lock()
 _journal = ImportJournal()
 
 
-@functools.cache
 def _table(kind: str) -> _Table:
+    """The one table of a kind: several threads may be the first to ask for it."""
+    with _MAKING:
+        return _made_table(kind)
+
+
+@functools.cache
+def _made_table(kind: str) -> _Table:
     return _Table(kind)
 
 
@@ -146,7 +153,7 @@ def keep_journal(file: Path) -> ImportJournal:
 def forget() -> None:
     """Look for plugins anew: something was installed or removed while this process runs."""
     packages.forget()
-    _table.cache_clear()
+    _made_table.cache_clear()
     _load_known.cache_clear()
 
 
