@@ -9,7 +9,7 @@ from typing import Any
 from digits.domain.datasets import VAL_DB
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Status
-from digits.errors import BadRequest, StorageError
+from digits.errors import BadRequest, Conflict, StorageError
 from digits.service import Service
 from digits.service.models import thresholds
 from digits.storage.files import read_json
@@ -50,8 +50,9 @@ def choose_threshold(service: Service, job: Job, label: str, threshold: float | 
     """
     from digits.metrics.curves import effect
 
-    spec = EvaluationSpec.from_json(service.folder(job.id).spec())
-    model = service.store.get(spec.model_id, Kind.MODEL)
+    if job.status != Status.DONE:
+        raise Conflict(f"{job.name} is {job.status.word}; a threshold is chosen by its curves, when it is done.")
+    model = service.store.get(str(job.summary.get("model_id", "")), Kind.MODEL)
     known = label if label != ALL else ""
     if threshold is None:
         return {"label": known, "threshold": None, "thresholds": thresholds.store_threshold(service, model.id, known, None)}
@@ -66,6 +67,7 @@ def choose_threshold(service: Service, job: Job, label: str, threshold: float | 
         known = next(iter(rows))
     if known not in rows:
         raise BadRequest(f"There is no class {label!r}.", advice=f"The classes are {', '.join(list(rows)[:20])}.")
+    spec = EvaluationSpec.from_json(service.folder(job.id).spec())
     if not 0 <= threshold <= 1:
         raise BadRequest(f"threshold is {threshold:g}; a score lies between 0 and 1.")
     chosen = {
