@@ -129,7 +129,7 @@ def test_an_export_is_kept_with_the_model_and_its_difference(trained):
     found = program(torch.full((7, 1, 12, 12), 99.0))["output"]  # stored units and size: crop, mean and softmax are inside
     np.testing.assert_allclose(found.sum(dim=1), 1, rtol=1e-5)
     stages = [e.stage for _, e in read_events(context.folder.events_file) if isinstance(e, ProgressEvent)]
-    assert stages == ["load the model", "write", "compare", "keep", "done"]
+    assert stages == ["load the model", "write", "compare", "time", "keep", "done"]
     assert left(model) == {"torch_export-epoch_1"}
 
 
