@@ -26,6 +26,7 @@ NOT_DECLARED = {
     "pytest": "digits.testing is imported by tests only, which have it",
     "tensorflow": "comes as tensorflow-cpu",
     "tf2onnx": "models of TensorFlow are written as ONNX where it is",
+    "umap": "vectors are drawn by it where it is",
 }
 
 
