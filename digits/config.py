@@ -56,6 +56,10 @@ class Settings:
         "",
     )
     allow_urls: bool = _help("Let pictures be fetched from public http(s) addresses.", False)
+    allow_hub: bool = _help("Let networks and weights be fetched from the Hugging Face hub where a user names one.", False)
+    model_store_url: str = _help(
+        "Model stores, separated by commas: http(s) addresses, which may be private ones, or folders. Empty: there are none.", ""
+    )
     max_upload_mb: int = _help("Largest upload in MiB.", 8192, least=1)
     max_extracted_mb: int = _help("Largest size in MiB an uploaded archive may unpack to.", 65536, least=1)
     max_extracted_ratio: int = _help(

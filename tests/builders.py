@@ -14,6 +14,7 @@ TYPE_NAMES = {
     Kind.DATASET: "Image Classification Dataset",
     Kind.MODEL: "Image Classification Model",
     Kind.EVALUATION: "Evaluation",
+    Kind.PRETRAINED: "Pretrained Model",
 }
 ROADS = {
     Status.INIT: (),

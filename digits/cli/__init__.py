@@ -20,6 +20,8 @@ COMMANDS = {
     "dataset": ("digits.cli.dataset", "dataset", "Create, list, show, explore, export and delete data sets."),
     "model": ("digits.cli.model", "model", "Train, list, show, abort, delete and download models."),
     "publish": ("digits.cli.publish", "publish", "Let models answer other programs under a name, with versions and tokens."),
+    "pretrained": ("digits.cli.pretrained", "pretrained", "List, show, add, download and delete pretrained models."),
+    "store": ("digits.cli.pretrained", "store", "List models of stores, take one over, build a store."),
     "predict": ("digits.cli.predict", "predict", "Print what a model of any task makes of pictures."),
     "classify": ("digits.cli.classify", "classify", "Classify pictures with a trained model."),
     "inside": ("digits.cli.inside", "inside", "Layers of a model, why it answers so, vectors of pictures."),

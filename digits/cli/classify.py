@@ -12,7 +12,7 @@ from digits.cli import print_json
 from digits.cli.follow import follow
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING
 from digits.errors import DigitsError
 from digits.extensions.data.files.listing import pictures_below
 from digits.service import Service
@@ -31,7 +31,7 @@ from digits.storage.jobs.store import Job
 def classify(model: str, pictures: tuple[Path, ...], epoch: str | None, top: int, jobs_dir: str | None, as_json: bool) -> None:
     """Print the most likely classes of PICTURES (files or folders) by MODEL (its id or name)."""
     with open_service(jobs_dir) as service:
-        job = find_job(service, model, Kind.MODEL)
+        job = find_job(service, model, *PREDICTING)
         rows = _classify(service, job, _files(pictures), epoch, top, as_json)
     if as_json:
         print_json({"classifications": rows})

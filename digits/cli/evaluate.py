@@ -14,7 +14,7 @@ from digits.cli.follow import follow
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
 from digits.domain.events import BaselineEvent
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING, Kind
 from digits.domain.metrics import column_title, facts, value_text
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DigitsError
@@ -54,7 +54,7 @@ def evaluate(
     if dataset and (folder or list_file):
         raise BadRequest("--dataset names the data set of a split; FOLDER and --list name pictures.", advice="Give one of them.")
     with open_service(jobs_dir) as service:
-        job = find_job(service, model, Kind.MODEL)
+        job = find_job(service, model, *PREDICTING)
         base = str((folder or Path()).absolute()) if folder or list_file else ""
         evaluation = start_evaluation(
             service,

@@ -232,6 +232,24 @@ def repeat(name: str, seeds: int, owner: str, no_wait: bool, jobs_dir: str | Non
     sys.exit(0 if done else 1)
 
 
+@jobs.command("reproduce")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.option("--owner", default="", help="Account that it belongs to.")
+@click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
+@jobs_dir_option
+def reproduce(name: str, owner: str, no_wait: bool, jobs_dir: str | None) -> None:
+    """Do a training again from all that was kept of it (request, network text, records, first weights, seed) and print whether it
+    matches exactly, within how much, or why it differs."""
+    from digits.service.models.reproduce import reproduce as again
+    from digits.service.models.reproduce import reproduction
+
+    with open_service(jobs_dir) as service:
+        made = again(service, find_job(service, name, Kind.MODEL), owner)
+        done = no_wait or follow(service, [made.id])
+        click.echo(" ".join(filter(None, [made.id, reproduction(service, made)["verdict"]])))
+    sys.exit(0 if done else 1)
+
+
 @jobs.command("move")
 @click.argument("name", metavar="ID_OR_NAME")
 @click.argument("place", metavar="top|up|down|bottom|NUMBER")

@@ -19,7 +19,7 @@ from digits.cli.many import add_delete, stop
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import add_list, find_job
 from digits.domain.exports import Export
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING, Kind
 from digits.errors import BadRequest, DigitsError, NotFound
 from digits.frameworks import DEFAULT
 from digits.networks import catalog
@@ -29,6 +29,7 @@ from digits.service.models.card import drop_text
 from digits.service.models.choices import proposed, proposed_crop, recommended_values
 from digits.service.models.create import create_models, model_dict
 from digits.service.models.form import ModelForm
+from digits.service.models.networks import HUB_PREFIX
 from digits.service.models.snapshots import best_snapshot
 from digits.storage.exports import export_folder
 from digits.storage.files import atomic
@@ -148,7 +149,7 @@ def download(name: str, output: Path | None, epoch: str | None, jobs_dir: str | 
     The file's extension chooses the format: .zip, .tar, .tar.gz, .tgz or .tar.bz2.
     """
     with open_service(jobs_dir) as service:
-        job = find_job(service, name, Kind.MODEL)
+        job = find_job(service, name, *PREDICTING)
         archive = archives.model_archive(service, job, _extension(output) if output else "zip", epoch)
         target = output or Path(archive.file_name)
         with of_the_user(), atomic(target) as handle:
@@ -176,7 +177,7 @@ def export(name: str, format_name: str, output: Path | None, epoch: str | None, 
     `model.onnx`, which takes prepared pictures; `model_plain.onnx` beside it takes them as they are.
     """
     with open_service(jobs_dir) as service:
-        job = find_job(service, name, Kind.MODEL)
+        job = find_job(service, name, *PREDICTING)
         made = exports.start_export(service, job, format_name, epoch)
         done = follow(service, [made.id], quiet=True)
         made = service.store.get(made.id)
@@ -238,11 +239,13 @@ def _network(service: Service, network: str, file: Path | None, previous: str, e
 
 
 def _pretrained(service: Service, name: str) -> dict[str, Any]:
-    """A network of the list with its published weights, or a model (its id or name) with its best ones."""
+    """A network of the list with its published weights, a pretrained model, or a model with its best ones, by id or name."""
+    if name.startswith(HUB_PREFIX):
+        return {"method": "pretrained", "pretrained_networks": name}
     try:
         return {**catalog.network_info(name).defaults, "method": "pretrained", "pretrained_networks": name}
     except NotFound:
-        job = find_job(service, name, Kind.MODEL)
+        job = find_job(service, name, Kind.PRETRAINED, Kind.MODEL)
         return {"method": "pretrained", "pretrained_networks": job.id, "framework": job.framework}
 
 

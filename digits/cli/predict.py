@@ -16,7 +16,7 @@ from digits.cli.processes import answering
 from digits.cli.sources import absolute_value, shown_values
 from digits.cli.tables import find_job
 from digits.domain.inference import main_output
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING
 from digits.domain.metrics import nonfinite_text
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, FormErrors, NotFound
@@ -93,13 +93,13 @@ def predict(
 def _model(service: Service, name: str, epoch: str | None) -> tuple[Job, Snapshot]:
     """The model of an id or a name, or the one that is active under a published name, there with the snapshot that it serves."""
     try:
-        job = find_job(service, name, Kind.MODEL)
+        job = find_job(service, name, *PREDICTING)
     except NotFound:
         publication = Publications(service.jobs_dir).find(name)
         version = publication.version(publication.active) if publication is not None else None
         if version is None:
             raise
-        job = service.store.get(version.model_id, Kind.MODEL)
+        job = service.store.get(version.model_id, *PREDICTING)
         if epoch is None:
             return job, Snapshot(version.epoch, version.snapshot)
     return job, find_snapshot(service, job, epoch)

@@ -11,7 +11,7 @@ from digits.cli import print_json
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
 from digits.cli.tables import find_job
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING
 from digits.service import accounts
 from digits.service.jobs import check_edit
 from digits.service.serving import Serving
@@ -59,7 +59,7 @@ def add(
 ) -> None:
     """Publish MODEL (its id or name) as NAME, as its first or next version, and print the token, this once."""
     with _serving(jobs_dir, loads=True) as serving:
-        job = find_job(serving.service, model, Kind.MODEL)
+        job = find_job(serving.service, model, *PREDICTING)
         who = user or accounts.default_user()
         check_edit(job, who)
         made = published.publish(

@@ -19,12 +19,14 @@ from digits.storage.jobs.store import Job, JobQuery
 COLOURS = {"success": "green", "info": "cyan", "warning": "yellow", "danger": "red"}
 
 
-def find_job(service: Service, name: str, kind: str = "") -> Job:
-    """The job with this id, else the newest with exactly this name. Raises NotFound."""
+def find_job(service: Service, name: str, *kinds: str) -> Job:
+    """The job with this id, else the newest with exactly this name, of the first of these kinds that has one. Raises NotFound."""
     job = service.store.find(name)
-    if job is not None and (not kind or job.kind == kind):
+    if job is not None and (not any(kinds) or job.kind in kinds):
         return job
-    matches = [j for j in service.store.query(JobQuery(kind=kind, text=name)).jobs if j.name == name]
+    queries = [JobQuery(kind=kind, text=name) for kind in kinds or ("",)]
+    matches = [j for query in queries for j in service.store.query(query).jobs if j.name == name]
+    kind = {Kind.PRETRAINED: "pretrained"}.get(Kind(kinds[0]), kinds[0]) if any(kinds) else ""
     if not matches:
         raise NotFound(f"There is no {kind or 'job'} {name!r}.", advice=f"`digits {kind or 'jobs'} list` shows what there is.")
     return matches[0]

@@ -137,7 +137,8 @@ class DatasetInfo:
 
     `sizes` is a histogram of the sources' original sizes as `[width, height, count]` rows (most frequent first, at most
     1,000); `duplicates` counts exact copies across splits and `problems` skipped entries, both listed in `problems.jsonl`.
-    `content_hash` identifies the records (SHA-256 over the hash columns of all splits in order).
+    `content_hash` identifies the records, their labels and how they were prepared, on every machine alike (SHA-256; see
+    `ingest.split_statistics.content_hash`).
     """
 
     task: str

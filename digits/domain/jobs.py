@@ -18,15 +18,18 @@ JOB_ID = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{4,12}\Z")
 
 class Kind(StrEnum):
     """What a job makes. An evaluation is any longer inference: many pictures, a split, a list. An export writes a model in
-    another format, into the model's folder; an embedding is what one of its layers makes of many pictures."""
+    another format, into the model's folder; an embedding is what one of its layers makes of many pictures. A
+    pretrained model is a network with weights that came from elsewhere, or of a model here."""
 
     DATASET = "dataset"
     MODEL = "model"
     EVALUATION = "evaluation"
     EXPORT = "export"
     EMBEDDING = "embedding"
+    PRETRAINED = "pretrained_model"
 
 
+PREDICTING = (Kind.MODEL, Kind.PRETRAINED)  # jobs whose folder holds a network and snapshots of its weights
 OF_MODELS = (Kind.EVALUATION, Kind.EXPORT, Kind.EMBEDDING)  # jobs that go with the model that their summary names
 
 
@@ -54,8 +57,8 @@ def new_job_id(now: float | None = None) -> str:
 class Resources:
     """What a job needs before it starts.
 
-    `pool` limits how many jobs of one sort run at once (`create_db`, `analyze_db`, `inference`, `train` of R 4.2, and `export`);
-    `cpus` are slots of the machine; `gpus` is how many free devices, `gpu_ids` exactly which.
+    `pool` limits how many jobs of one sort run at once (`create_db`, `analyze_db`, `inference`, `train` of R 4.2, `export`,
+    `pretrained`); `cpus` are slots of the machine; `gpus` is how many free devices, `gpu_ids` exactly which.
     """
 
     pool: str

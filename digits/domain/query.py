@@ -79,7 +79,7 @@ FIELDS: dict[str, FieldFacts] = {
     "notes": FieldFacts("text", "words of the notes"),
     "id": FieldFacts("text", "part of the id"),
     "status": FieldFacts("exact", "waiting, running, done, aborted, failed"),
-    "kind": FieldFacts("exact", "dataset, model, evaluation, export"),
+    "kind": FieldFacts("exact", "dataset, model, evaluation, export, pretrained_model"),
     "metric": FieldFacts("text", "the metric that decides which snapshot is best"),
     "framework": FieldFacts("text", "pytorch or tensorflow"),
     "source": FieldFacts("text", "the data plugin"),

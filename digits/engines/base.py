@@ -288,6 +288,18 @@ class Engine(ABC):
     def load(self, snapshot: Path, device: str = "cpu") -> Predictor:
         """The predictor of a snapshot file. `device` is `cpu` or `cuda:0`."""
 
+    def arrays(self, snapshot: Path) -> dict[str, np.ndarray]:
+        """The weights (of any shape) of a snapshot by name, as they are; empty where the engine does not say."""
+        return {}
+
+    def adopt(self, network_text: str, weights: Path, meta: Mapping[str, Any]) -> bytes:
+        """The bytes of a snapshot with weights that come from elsewhere: all of them and no others have to fit the network.
+
+        `meta` is what a snapshot says of itself; without class names where there are classes, they are counted in the weights
+        and numbered. NetworkError, TrainingError or StorageError where text and weights do not fit each other.
+        """
+        raise BadRequest(f"{self.framework.title} takes over no weights of other programs here.", advice="Give a snapshot.")
+
 
 Program = Callable[["np.ndarray"], dict[str, "np.ndarray"]]
 

@@ -96,6 +96,7 @@ class Encoder:
         if rows.keys:
             features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
             chunk.records, chunk.sums = self._columns(rows, features, with_picture)
+            chunk.statistics.mark(chunk.records.hashes or (), rows.labels)
             chunk.statistics.add(self.schema.meta, rows.labels, chunk.records.shapes, self.schema.ignored)
             chunk.notes = rows.notes
         chunk.seconds = time.perf_counter() - began

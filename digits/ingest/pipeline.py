@@ -302,11 +302,10 @@ class Ingest:
             sizes=size_histogram(readers),
             problems=self.problems.counts.get(SKIPPED, 0),
             duplicates=copies,
-            content_hash=content_hash(readers),
             mean_image=mean_image,
             extra=self._extra(source, schema, mean_image) | _one_size(source, schema, shape),
         )
-        return replace(info, task=of_dataset(info).name)
+        return replace(info, task=of_dataset(info).name, content_hash=content_hash(readers, self._statistics, info))
 
     def _check_labels(self, schema: RecordSchema) -> None:
         """Problems that show only when all labels have been counted. Raises DataError when there is nothing to learn."""

@@ -8,6 +8,7 @@ logarithmic bins so that parts of a split can be added up.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from digits.domain.datasets import IGNORED, TRAIN_DB, RecordMeta, SplitInfo
+from digits.domain.datasets import IGNORED, TRAIN_DB, DatasetInfo, RecordMeta, SplitInfo
 from digits.errors import DataError
 from digits.images.arrays import over_pictures
 from digits.ingest.problems import CONTRADICTION, DUPLICATE
@@ -27,6 +28,9 @@ from digits.tasks.label_forms import words
 from digits.utils.constants import MEAN_FILE_IMAGE
 
 COUNTED = ("boxes", "pixels", "labels")  # while labels are encoded; records of a class are counted when they are written
+PREPARED = (  # keys of `DatasetInfo.extra` that say what was made of the pictures
+    "width", "height", "channels", "resize_mode", "keep_size", "fill", "padding", "dtype", "feature_encoding", "jpeg_quality",
+)  # fmt: skip
 MAX_NUMBERED = 100_000  # beyond it whole numbers are rather counts or marks than classes,
 SURELY_NUMBERED = 1000  # up to here they are taken for classes even where few records have each
 MASKS_AT_ONCE = 64
@@ -35,6 +39,7 @@ SHAPE_EDGES = tuple(float(v) for v in np.round(np.geomspace(1 / 8, 8, 13), 4))
 MEAN_ARRAY_FILE = "mean.npy"
 LISTED_SIZES = 1000
 COMPARED_AT_ONCE = 256  # labels of copies
+DIGEST_BYTES = 16
 SHORT = 2  # bytes of numbers so small that a count of each is kept
 
 
@@ -96,7 +101,8 @@ class LabelStatistics:
     """Sums over records; empty for kinds of labels that have nothing to count.
 
     `objects` (boxes or pixels) and `images` (records with at least one) follow the class labels; `empty` counts records
-    without any object, `ignored` boxes or pixels that do not count.
+    without any object, `ignored` boxes or pixels that do not count. `digest` is of all labels, each with the record it is of:
+    a sum, so that parts of a split can be added up in any order.
     """
 
     counted: str = ""  # boxes, pixels or labels
@@ -106,6 +112,17 @@ class LabelStatistics:
     ignored: int = 0
     sizes: list[int] = field(default_factory=list)
     shapes: list[int] = field(default_factory=list)
+    digest: int = 0
+
+    def mark(self, hashes: Sequence[bytes], labels: Sequence[Any]) -> None:
+        """Take in which labels, as `RecordReader.labels` gives them (None: none), the records of these hashes have."""
+        for own, label in zip(hashes, labels, strict=True):
+            found = hashlib.blake2b(own, digest_size=DIGEST_BYTES)
+            if label is not None:
+                array = np.ascontiguousarray(label)
+                found.update(f"{array.shape}{array.dtype.descr}".encode())
+                found.update(array.tobytes())
+            self.digest = (self.digest + int.from_bytes(found.digest())) % (1 << 8 * DIGEST_BYTES)
 
     def add(self, meta: RecordMeta, labels: list[Any], shapes: np.ndarray | None, void: int = IGNORED) -> None:
         """Count the labels of some records, as `RecordReader.labels` gives them; `shapes` (n, 3) are those of their features.
@@ -126,6 +143,7 @@ class LabelStatistics:
 
     def merge(self, other: LabelStatistics) -> None:
         """Take in another's sums."""
+        self.digest = (self.digest + other.digest) % (1 << 8 * DIGEST_BYTES)
         if not other.objects:
             return
         if not self.objects:
@@ -270,12 +288,19 @@ def _meaning(have: list[str]) -> str:
     return "It cannot be learned. Use another seed or share, or leave the class out."
 
 
-def content_hash(readers: Mapping[str, RecordReader]) -> str:
-    """SHA-256 over the hash columns of all splits in order, hexadecimal."""
+def content_hash(readers: Mapping[str, RecordReader], statistics: Mapping[str, LabelStatistics], info: DatasetInfo) -> str:
+    """SHA-256, hexadecimal, of what a training can see of a data set: over all splits the hashes of their records in order and
+    their labels, the names of the classes, and how pictures were prepared. The same on every machine: no path, time or id counts,
+    and of pictures the files do, not what a version of a library makes of their pixels."""
     digest = hashlib.sha256()
     for name, reader in readers.items():
-        digest.update(name.encode())
+        meta = info.splits[name].meta
+        shape = [meta.feature_shape, meta.feature_dtype, meta.feature_encoding, meta.label_kind]
+        labels = statistics[name].digest if name in statistics else 0
+        digest.update(json.dumps([name, len(reader), shape, f"{labels:x}"]).encode())
         digest.update(np.ascontiguousarray(reader.numbers("hash")).data)
+    prepared = {key: info.extra[key] for key in PREPARED if key in info.extra}
+    digest.update(json.dumps([list(info.class_labels), prepared], sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 

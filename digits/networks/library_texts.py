@@ -76,3 +76,23 @@ def build_network(context):
     body = torchvision.models.get_model("{name}", weights=weights)
     return Scores(adapt(body, context.input_shape[0], context.num_classes))
 '''
+
+HUB = '''"""{name} of the Hugging Face hub, as timm builds it.
+
+Input channels and classes follow the data set. Its configuration and weights are fetched once and kept by huggingface_hub.
+"""
+
+import timm
+
+BATCH_SIZE = 32
+
+
+def build_network(context):
+    channels, height, width = context.input_shape
+    options = dict(pretrained=context.pretrained, in_chans=channels, num_classes=context.num_classes)
+    name = "hf-hub:{name}" if context.pretrained or not {known} else "{name}".partition("/")[2]
+    try:  # networks with position embeddings are built for one size
+        return timm.create_model(name, img_size=(height, width), **options)
+    except TypeError:
+        return timm.create_model(name, **options)
+'''

@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 import digits
-from digits.domain.jobs import OF_MODELS, Action, JobRequest, Kind, Resources, Status, UserColumns, new_job_id
+from digits.domain.jobs import (
+    OF_MODELS,
+    PREDICTING,
+    Action,
+    JobRequest,
+    Kind,
+    Resources,
+    Status,
+    UserColumns,
+    new_job_id,
+)
 from digits.errors import BadRequest, Conflict, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.service.damage import require_records
@@ -389,7 +399,7 @@ def delete_many(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[
     jobs, problems = without_published(service, jobs)
     chosen, wanted = {job.id for job in jobs}, list[str]()
     needed = service.store.children_of([job.id for job in jobs if job.kind == Kind.DATASET], Kind.MODEL)
-    others = _by_model(service) if any(job.kind == Kind.MODEL for job in jobs) else {}
+    others = _by_model(service) if any(job.kind in PREDICTING for job in jobs) else {}
     for job in jobs:
         left = [child for child in needed.get(job.id, ()) if child.id not in chosen]
         if left:

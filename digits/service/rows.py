@@ -113,6 +113,7 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
         "damage": job.damage,
         "refs": references,
         "resumable": going_on_helps(job.kind, str(job.status), job.summary.get(ERROR_CODE, "")),
+        "has_labels": bool(job.summary.get("has_labels")),  # of pretrained models
         "stopping": job.requested_action == Action.ABORT,
         "pending": bool(job.requested_action),  # something was requested that the supervisor has not begun yet
         "deleted": job.deleted is not None,

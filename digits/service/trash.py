@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from digits.domain.jobs import OF_MODELS, Action, Kind
+from digits.domain.jobs import OF_MODELS, PREDICTING, Action, Kind
 from digits.errors import Forbidden, NotFound
 from digits.service import Service
 from digits.service.jobs import InUse, check_edit, may_edit, without_published
@@ -96,7 +96,7 @@ def purge(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
     chosen = {job.id for job in jobs}
     datasets = [job.id for job in jobs if job.kind == Kind.DATASET]
     needed = service.store.children_of(datasets, Kind.MODEL, with_deleted=True)
-    others = _by_model(service) if any(job.kind == Kind.MODEL for job in jobs) else {}
+    others = _by_model(service) if any(job.kind in PREDICTING for job in jobs) else {}
     wanted = list[str]()
     for job in jobs:
         left = [child for child in needed.get(job.id, ()) if child.id not in chosen and child.requested_action != Action.PURGE]
@@ -133,12 +133,12 @@ def _with_relations(service: Service, jobs: Sequence[Job]) -> list[Job]:
         job = left.pop()
         needs = {job.dataset_id, str(job.summary.get("model_id") or ""), *parents.get(job.id, ())}
         more = [trash[other] for other in sorted(needs) if other in trash]
-        if job.kind == Kind.MODEL:
+        if job.kind in PREDICTING:
             more += [other for other in others.get(job.id, ()) if other.deleted == job.deleted]
         new = [other for other in more if other.id not in wanted]
         wanted |= {other.id: other for other in new}
         left += new
-    order = [Kind.DATASET, Kind.MODEL, *OF_MODELS]
+    order = [Kind.DATASET, Kind.PRETRAINED, Kind.MODEL, *OF_MODELS]
     return sorted(wanted.values(), key=lambda job: order.index(Kind(job.kind)))
 
 

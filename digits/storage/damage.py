@@ -17,7 +17,7 @@ from pathlib import Path
 from digits.domain.damage import Damage
 from digits.domain.datasets import STAGES
 from digits.domain.events import is_intact
-from digits.domain.jobs import FINISHED, Kind, Status
+from digits.domain.jobs import FINISHED, PREDICTING, Kind, Status
 from digits.errors import DigitsError
 from digits.storage.events import read_lines
 from digits.storage.files import read_json
@@ -37,6 +37,7 @@ MAKE_AGAIN = {
     Kind.EVALUATION: "Start the evaluation again on the page of its model.",
     Kind.EXPORT: "Export the model again on its page.",
     Kind.EMBEDDING: "Make the vectors again on the page of its model.",
+    Kind.PRETRAINED: "Add it again from where it came, or bring its folder back from a backup.",
 }
 VITAL = (".json", ".arrow", ".mdb", ".npy", ".pkl", ".py")  # files without which a result cannot be used
 LEFT = {
@@ -45,6 +46,7 @@ LEFT = {
     Kind.EVALUATION: "Its model is not touched.",
     Kind.EXPORT: "Its model is not touched.",
     Kind.EMBEDDING: "Its model is not touched.",
+    Kind.PRETRAINED: "Models that started from it are not touched.",
 }
 
 
@@ -156,7 +158,7 @@ def _unsealed(folder: JobFolder, row: Row) -> Iterator[str]:
         for split in folder.dataset_info().splits:
             yield f"{split}/{MARKER}"
             yield from _shards(folder, split)
-    if row.kind == Kind.MODEL and folder.snapshots.is_dir():
+    if row.kind in PREDICTING and folder.snapshots.is_dir():
         yield from (f"{folder.snapshots.name}/{path.name}" for path in sorted(folder.snapshots.iterdir()))
 
 
@@ -193,7 +195,7 @@ def _of_result(folder: JobFolder, row: Row, name: str, problem: str) -> Damage:
     if top == folder.checkpoint.name:
         works = "Everything: the training is done, and its snapshots lie apart."
         return _damage(folder, name, problem, works, "Nothing has to be done.", vital=False)
-    vital = name.endswith(VITAL) or row.kind == Kind.EVALUATION
+    vital = name.endswith(VITAL) or row.kind in (Kind.EVALUATION, Kind.PRETRAINED)
     works = LEFT[row.kind] if vital else "Everything that does not read this file."
     return _damage(folder, name, problem, works, MAKE_AGAIN[row.kind], vital=vital)
 

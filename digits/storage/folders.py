@@ -45,6 +45,8 @@ class JobFolder:
     exports = _Below("exports")
     checkpoint = _Below("checkpoint")
     versions_file = _Below("versions.json")  # of the packages that a training ran with
+    capsule_file = _Below("capsule.json")  # what a training was made of, to do it again and compare
+    reproduction_file = _Below("reproduction.json")  # of a training that does another again: whether it gives the same
     records_removed_file = _Below("records_removed.json")  # when its owner removed the records and kept the models
     result_file = _Below("result.json")
     finish_file = _Below("finish.json")  # its user wants the training to end at its next step, as done

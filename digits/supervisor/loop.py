@@ -32,7 +32,7 @@ from digits.supervisor.housekeeping import DiskUsage, FolderRemover, Indexer, lo
 from digits.supervisor.job_rows import JobRows, RunSummaries
 from digits.supervisor.memory_limit import job_limit
 from digits.supervisor.notifications import Notifier
-from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, dataset_facts, outcome_of, requeued
+from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, outcome_of, requeued, result_facts
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
 from digits.supervisor.trash import Trash
@@ -60,6 +60,7 @@ LESS_MEMORY = {
     Kind.EVALUATION: "evaluate fewer pictures at once or free memory",
     Kind.EXPORT: "free memory",
     Kind.EMBEDDING: "choose a layer with fewer numbers or free memory",
+    Kind.PRETRAINED: "free memory",
 }
 NOT_WRITABLE = "Paused: its folder cannot be written. See to mount options and permissions; the job goes on by itself."
 DISK_FULL = "Paused: the disk is full. Delete what you no longer need; the job goes on by itself."
@@ -270,7 +271,7 @@ class Supervisor:
 
     def _judge(self, job: Job, stop: Stop, reason: str) -> None:
         result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason, self.executor.log)
-        columns = {**result.columns, **dataset_facts(job, self.jobs_dir.folder(job.id), result.status)}
+        columns = {**result.columns, **result_facts(job, self.jobs_dir.folder(job.id), result.status)}
         row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
         if row.status == Status.DONE:
             with suppress(OSError):

@@ -9,7 +9,7 @@ from typing import Any
 from digits.domain.jobs import Kind, Status
 from digits.domain.remedies import with_code
 from digits.errors import StorageError
-from digits.storage.files import DISK_WAS_FULL
+from digits.storage.files import DISK_WAS_FULL, read_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from digits.storage.run_summary import RunSummary, furthest
@@ -88,9 +88,11 @@ def _resumption(job: Job, run: RunSummary) -> str:
     return f"Started again from the beginning{tail}."
 
 
-def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
+def result_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]:
     """What a finished data set turned out to be: its task; for lists classes, entries of the splits, image shape, problems,
-    how much was left out."""
+    how much was left out. Of a pretrained model, whose files may have been fetched, its classes."""
+    if status == Status.DONE and job.kind == Kind.PRETRAINED:
+        return _pretrained_facts(job, folder)
     if status != Status.DONE or job.kind != Kind.DATASET:
         return {}
     try:
@@ -106,6 +108,14 @@ def dataset_facts(job: Job, folder: JobFolder, status: Status) -> dict[str, Any]
 
 def _failed(job: Job, error: str, code: str = "") -> Outcome:
     return Outcome(Status.ERROR, {"message": "", "error": error, "summary": with_code(job.summary, code)})
+
+
+def _pretrained_facts(job: Job, folder: JobFolder) -> dict[str, Any]:
+    try:
+        classes = len(read_json(folder.path / "preprocessing.json")["class_labels"])
+    except (StorageError, KeyError, TypeError):
+        return {}
+    return {"summary": {**job.summary, "classes": classes, "has_labels": classes > 0}}
 
 
 def _died(job: Job, folder: JobFolder, reason: str, log: Callable[[str, int], str]) -> Outcome:

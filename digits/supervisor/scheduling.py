@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-POOLS: Mapping[str, int] = {"create_db": 2, "analyze_db": 4, "inference": 4, "export": 1}
+POOLS: Mapping[str, int] = {"create_db": 2, "analyze_db": 4, "inference": 4, "export": 1, "pretrained": 2}
 TRAIN_POOL = "train"
 INFERENCE_POOL = "inference"
 

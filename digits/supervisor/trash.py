@@ -25,6 +25,7 @@ RANKS = {
     Kind.EMBEDDING: 0,
     Kind.MODEL: 1,
     Kind.DATASET: 2,
+    Kind.PRETRAINED: 2,
 }  # who needs comes before what is needed
 
 logger = logging.getLogger(__name__)

@@ -1,15 +1,19 @@
-"""Fetching pictures from http(s) addresses: off unless DIGITS_ALLOW_URLS is set, never to private addresses, no redirects."""
+"""Fetching from http(s) addresses: pictures where DIGITS_ALLOW_URLS is set, never from private addresses; files of the stores
+that a setting names, wherever these are. Redirects are not followed."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import ipaddress
 import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import IO
 from urllib.parse import urlsplit
 
 from digits.errors import LoadImageError
@@ -18,6 +22,8 @@ from digits.utils.values import boolean
 TIMEOUT_SECONDS = 6.0
 MAX_BYTES = 64 * 2**20
 ALL_SECONDS = 60.0  # for a whole answer, however slowly it comes
+LEAST_RATE = 1000  # bytes a second of a long file, after the first minute
+CHUNK = 1 << 18
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")  # of an older time
 
@@ -32,12 +38,43 @@ def fetch_if_allowed(url: str) -> bytes:
     return fetch(url)
 
 
-def fetch(url: str) -> bytes:
-    """The body behind a public http(s) address, at most `MAX_BYTES`.
+def fetch(url: str, *, private: bool = False, most: int = MAX_BYTES, seconds: float = 0) -> bytes:
+    """The body behind an http(s) address, at most `most` bytes in at most `seconds` (0: `ALL_SECONDS`): a public one, unless
+    `private` is set.
 
     The name is resolved once and the connection goes to that very address, so a name that changes its mind cannot lead
     inside. Raises LoadImageError for private, local or unknown hosts, redirects, time-outs and answers other than 200.
     """
+    with _opened(url, private, seconds or ALL_SECONDS) as response:
+        return _body(url, response, most)
+
+
+def download(
+    url: str, target: IO[bytes], *, private: bool = False, most: int, on_bytes: Callable[[int], None] = lambda count: None
+) -> int:
+    """Write what is behind an http(s) address to `target`, however long that takes as long as something comes; the number of
+    bytes. `on_bytes` gets the number so far and may raise. Raises LoadImageError as `fetch` does, and for more than `most`."""
+    began, count = time.monotonic(), 0
+    with _opened(url, private, 0) as response:
+        _check_answer(url, response)
+        while chunk := response.read1(CHUNK):
+            count += len(chunk)
+            if count > most:
+                raise LoadImageError(f"{url} is larger than {most // 2**20} MiB.")
+            seconds = time.monotonic() - began
+            if seconds > ALL_SECONDS and count < LEAST_RATE * seconds:
+                raise LoadImageError(f"{url} comes too slowly: {count:,} bytes in {seconds:.0f} s.")
+            target.write(chunk)
+            on_bytes(count)
+        if response.length:
+            raise LoadImageError(f"{url} broke off after {count:,} bytes.")
+    return count
+
+
+@contextlib.contextmanager
+def _opened(url: str, private: bool, seconds: float) -> Iterator[http.client.HTTPResponse]:
+    """The answer of an address; after `seconds` (0: never) nothing more of it is read. What goes wrong meanwhile is a
+    LoadImageError."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -46,15 +83,17 @@ def fetch(url: str) -> bytes:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LoadImageError(f"{url} is not an http(s) address.")
     try:
-        connection = _connect(parts.scheme, parts.hostname, port, public_address(parts.hostname, port))
-        with contextlib.closing(connection), _until(connection.sock) as is_late:
+        address = parts.hostname if private else public_address(parts.hostname, port)
+        connection = _connect(parts.scheme, parts.hostname, port, address)
+        with contextlib.closing(connection), _until(connection.sock, seconds) as is_late:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("GET", target, headers={"User-Agent": "digits"})
-            body = _body(url, connection.getresponse())
+            yield connection.getresponse()
             if is_late.is_set():
-                raise LoadImageError(f"{url} was not there whole after {ALL_SECONDS:g} s.")
-            return body
+                raise LoadImageError(f"{url} was not there whole after {seconds:g} s.")
     except (OSError, ValueError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # the disk's, not the address's
+            raise
         raise LoadImageError(f"{url} cannot be fetched: {error}.") from error
 
 
@@ -69,7 +108,7 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool = Fals
     address = host if private else public_address(host, port)
     try:
         connection = _connect(parts.scheme, host, port, address)
-        with contextlib.closing(connection), _until(connection.sock):
+        with contextlib.closing(connection), _until(connection.sock, ALL_SECONDS):
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", target, body=body, headers=headers)
             response = connection.getresponse()
@@ -119,17 +158,20 @@ def _connect(scheme: str, host: str, port: int, address: str) -> http.client.HTT
 
 
 @contextlib.contextmanager
-def _until(connection: socket.socket) -> Iterator[threading.Event]:
-    """While the block runs: after `ALL_SECONDS` nothing more is read, however slowly it comes; the event says that this
+def _until(connection: socket.socket, seconds: float) -> Iterator[threading.Event]:
+    """While the block runs: after `seconds` (0: never) nothing more is read, however slowly it comes; the event says that this
     happened."""
     is_late = threading.Event()
+    if not seconds:
+        yield is_late
+        return
 
     def end() -> None:
         is_late.set()
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(ALL_SECONDS, end)
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
@@ -138,12 +180,16 @@ def _until(connection: socket.socket) -> Iterator[threading.Event]:
         timer.cancel()
 
 
-def _body(url: str, response: http.client.HTTPResponse) -> bytes:
+def _check_answer(url: str, response: http.client.HTTPResponse) -> None:
     if response.status != 200:
         raise LoadImageError(
             f"{url} answered {response.status} {response.reason}; 200 was expected (redirects are not followed)."
         )
-    body = response.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise LoadImageError(f"{url} is larger than {MAX_BYTES // 2**20} MiB.")
+
+
+def _body(url: str, response: http.client.HTTPResponse, most: int) -> bytes:
+    _check_answer(url, response)
+    body = response.read(most + 1)
+    if len(body) > most:
+        raise LoadImageError(f"{url} is larger than {most // 2**20} MiB.")
     return body

@@ -34,6 +34,8 @@ AREAS = (
     "notifications",
     "datasets.pages",
     "models.pages",
+    "models.pretrained",
+    "models.stores",
     "evaluations.area",
     "serving.area",
     "plugins.pages",

@@ -24,7 +24,19 @@ from digits.web.http.request import describes, wants_json
 PLACES = ("documentation", "../docs")  # from the package's folder
 FIRST = "getting-started"
 GROUPS = {  # what belongs together in the list of pages; others stand below "More"
-    "Use": (FIRST, "datasets", "networks", "metrics", "inference", "inside", "export", "serving", "comparing", "jobs"),
+    "Use": (
+        FIRST,
+        "datasets",
+        "networks",
+        "pretrained",
+        "metrics",
+        "inference",
+        "inside",
+        "export",
+        "serving",
+        "comparing",
+        "jobs",
+    ),
     "Run": ("deploy", "configuration", "notifications", "security", "performance"),
     "Extend": ("plugins", "cli", "rest", "client", "records", "events"),
 }
@@ -46,6 +58,8 @@ OF_AREAS = {
     "tensorboard": "networks",
     "exports": "export",
     "serving": "serving",
+    "pretrained": "pretrained",
+    "store": "pretrained",
 }
 
 

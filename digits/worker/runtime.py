@@ -49,6 +49,7 @@ RUNNERS: Mapping[str, str] = {
     Kind.EVALUATION: "digits.worker.evaluation.run",
     Kind.EXPORT: "digits.worker.export",
     Kind.EMBEDDING: "digits.worker.embedding",
+    Kind.PRETRAINED: "digits.worker.pretrained",
 }
 HEARTBEAT_SECONDS = 5.0
 EXIT_DONE = 0

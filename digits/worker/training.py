@@ -20,6 +20,7 @@ from digits.frameworks import frameworks
 from digits.storage.files import read_json, write_json
 from digits.storage.records.open import find_split, open_split
 from digits.tasks import GENERIC, get
+from digits.worker.reproduction import judge, keep_capsule
 from digits.worker.stillness import StillnessWatch
 
 if TYPE_CHECKING:
@@ -30,16 +31,19 @@ def run(context: WorkerContext) -> None:
     """Train the model of the job; returns when it is done. Raises JobStopped or a DigitsError."""
     spec = TrainingSpec.from_json(context.request.spec)
     _report_damaged_checkpoint(context)
-    keep_versions(context, spec.framework)
+    found = keep_versions(context, spec.framework)
     engine, run = get_engine(spec.framework), training_run(context, spec)
     use(layer_file(context.folder.path, spec.python_layers))
     with StillnessWatch(run.motion, context.warn):
         engine.train(run)
     checkpoint.forget_previous(context.folder.checkpoint)  # nobody goes on from it any more
+    keep_capsule(context, run, found)
+    if original := (context.request.columns.get("summary") or {}).get("reproduces"):
+        judge(context, str(original))
 
 
-def keep_versions(context: WorkerContext, framework: str) -> None:
-    """Write what the run is made with to `versions.json`; a run that goes on with other versions warns."""
+def keep_versions(context: WorkerContext, framework: str) -> dict[str, str]:
+    """Write what the run is made with to `versions.json`, and give it; a run that goes on with other versions warns."""
     found = versions(framework)
     file = context.folder.versions_file
     before = read_json(file) if file.is_file() else found
@@ -52,6 +56,7 @@ def keep_versions(context: WorkerContext, framework: str) -> None:
             WarningEvent(code="versions", message=message, advice="Its numbers may differ from those of an undisturbed run.")
         )
     write_json(file, found)
+    return found
 
 
 def versions(framework: str) -> dict[str, str]:

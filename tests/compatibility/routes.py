@@ -27,6 +27,15 @@ def of_dataset(world: World) -> dict[str, Any]:
     return {"job_id": world.ids["dataset"]}
 
 
+def junk(name: str) -> tuple[io.BytesIO, str]:
+    return io.BytesIO(b"junk"), name
+
+
+def junk_files(world: World) -> dict[str, Any]:
+    files = {"weights_file": junk("w.pth"), "model_def_file": junk("network.py"), "labels_file": junk("labels.txt")}
+    return {"job_name": "junk", "image_type": 3, **files}
+
+
 def of_model(world: World) -> dict[str, Any]:
     return {"job_id": world.ids["model"]}
 
@@ -159,7 +168,7 @@ ROUTES: dict[str, Try] = {
     "GET /models/<id>/download.<archive>": Try(address="/models/{model}/download.zip?epoch=1"),
     "POST /models/<id>/download.<archive>": Try(400, address="/models/{model}/download.rar", words="zip"),
     "GET /models/<id>/to_pretrained": Try(302),
-    "POST /models/<id>/to_pretrained": Try(302, lambda world: {"snapshot_epoch": 1}),
+    "POST /models/<id>/to_pretrained": Try(404, lambda world: {"snapshot_epoch": 9}, words="no snapshot of epoch 9"),
     "GET /models/images/classification/large_graph": Try(fields=of_model),
     "GET /models/images/generic/large_graph": Try(fields=lambda world: {"job_id": world.ids["plugin_model"]}),
     "GET /models/images/classification/classify_one": Try(fields=one_picture, words="list-group"),
@@ -182,11 +191,11 @@ ROUTES: dict[str, Try] = {
     "POST /models/timeline_trace_data": Try(400, of_model, words="step"),
     "GET /models/images/classification/timeline_tracing": Try(fields=of_model),
     "GET /models/images/generic/timeline_tracing": Try(fields=of_model),
-    "DELETE /pretrained_models/<id>": Try(404),
-    "POST /pretrained_models/upload_archive": Try(404),
-    "POST /pretrained_models/new": Try(404),
-    "GET /store/list": Try(404),
-    "GET /store/models": Try(404),
-    "GET /store/push": Try(404),
+    "DELETE /pretrained_models/<id>": Try(job="spare pretrained_model", words="Job deleted."),
+    "POST /pretrained_models/upload_archive": Try(400, lambda world: {"archive": junk("x.zip")}, words="Incorrect archive type"),
+    "POST /pretrained_models/new": Try(400, junk_files, words="no file of torch.save"),
+    "GET /store/list": Try(words="Model store"),
+    "GET /store/models": Try(fields=lambda world: {"refresh": 1}, words="{}"),
+    "GET /store/push": Try(400, words="required field"),
     "POST /models/<id>/publish_inference": Try(404),
 }

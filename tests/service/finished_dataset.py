@@ -17,7 +17,7 @@ from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
 from digits.storage.records.reader import RecordChunk, RecordWriter
-from digits.supervisor.outcomes import dataset_facts
+from digits.supervisor.outcomes import result_facts
 from tests.conftest import USER
 
 CLASSES = ("red-to-right", "green-to-top", "blue-to-left")
@@ -66,7 +66,7 @@ def finished_dataset(
     )
     write_json(target.dataset_file, info.to_json())
     running = service.store.transition(job.id, Status.RUN)
-    return service.store.transition(job.id, Status.DONE, **dataset_facts(running, target, Status.DONE))
+    return service.store.transition(job.id, Status.DONE, **result_facts(running, target, Status.DONE))
 
 
 def _split(folder: Path, name: str, features: np.ndarray, labels: np.ndarray, class_labels: tuple[str, ...]) -> SplitInfo:

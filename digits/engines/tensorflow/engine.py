@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from digits.engines.base import Engine, NetworkContext, NetworkReport, Predictor, TrainingRun
 from digits.engines.network.checks import task_of as task_of_context
@@ -31,6 +35,16 @@ class TensorflowEngine(Engine):
         from digits.engines.tensorflow.train import train  # a predictor has no need of it
 
         train(run)
+
+    def arrays(self, snapshot: Path) -> dict[str, np.ndarray]:
+        from digits.engines.tensorflow.weights import read_weights
+
+        return read_weights(snapshot)
+
+    def adopt(self, network_text: str, weights: Path, meta: Mapping[str, Any]) -> bytes:
+        from digits.engines.tensorflow.adopt import adopt  # a predictor has no need of it
+
+        return adopt(network_text, weights, meta)
 
     def load(self, snapshot: Path, device: str = "cpu") -> Predictor:
         if device != "cpu" and not tf.config.list_physical_devices("GPU"):

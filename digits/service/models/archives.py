@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from digits.domain.exports import Export
+from digits.domain.jobs import Kind
 from digits.engines.network.python_layers import MODULE, layer_file_of
 from digits.errors import BadRequest, StorageError
 from digits.frameworks import folder_of, frameworks
@@ -31,6 +32,7 @@ from digits.service import Service
 from digits.service.models.card import model_card, parity_text
 from digits.service.models.create import model_dict
 from digits.service.models.exports import exports_at
+from digits.service.models.pretrained import pretrained_dict
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.service.models.thresholds import thresholds_of, values_of, with_thresholds
 from digits.storage.exports import export_folder
@@ -156,7 +158,8 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
     weights = folder / snapshot.path
     meta = snapshot_metadata(weights)
     labels = [str(label) for label in meta.get("class_labels", ())]
-    info = {**model_dict(service, model), "snapshot file": weights.name, "snapshot epoch": snapshot.epoch}
+    say = pretrained_dict if model.kind == Kind.PRETRAINED else model_dict
+    info = {**say(service, model), "snapshot file": weights.name, "snapshot epoch": snapshot.epoch}
     members = [text_member("info.json", json.dumps(info, sort_keys=True, indent=4, ensure_ascii=False)), file_member(weights)]
     if (folder / "network.py").is_file():
         members.append(file_member(folder / "network.py"))

@@ -81,6 +81,24 @@ def previous_choices(service: Service, area: str) -> list[dict[str, Any]]:
     return [_previous(service, job) for job in found if suits_form(job, area)]
 
 
+def pretrained_choices(service: Service, area: str) -> list[dict[str, Any]]:
+    """Pretrained models that a new one may start from, newest first: `id`, `name`, `network`, `framework`, `status`…"""
+    found = service.store.query(JobQuery(kind=Kind.PRETRAINED, limit=MAX_PREVIOUS)).jobs
+    usable = [job for job in found if job.status not in (Status.ABORT, Status.ERROR)]
+    return [
+        {
+            "id": job.id,
+            "name": job.name,
+            "network": job.network,
+            "framework": job.framework,
+            "task_title": tasks.title_of(job.task),
+            "status": str(job.status),
+            "classes": job.summary.get("classes") or "",
+        }
+        for job in sorted(usable, key=lambda job: tasks.recorded(job.task).area != area)
+    ]
+
+
 def framework_choices() -> list[dict[str, Any]]:
     """Every framework: `id`, `title`, whether it is `installed`, the `command` that installs it, and what the form needs to know
     of it: `missing_tasks`, `solvers`, `precisions`, the `imports` that give away its texts, `libraries` to search."""

@@ -31,6 +31,7 @@ from digits.service.models.frameworks import choose_framework
 from digits.service.models.gpus import cpu_processes, gpu_warnings, resources
 from digits.service.models.networks import NETWORK_FILE, Network, resolve
 from digits.service.models.read_models import read_model
+from digits.service.models.reproduce import reproduction
 from digits.service.models.snapshots import list_snapshots
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
@@ -60,6 +61,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     layers: LayerFile | None = None  # goes into the folder of each model
     layers_given: bool = False  # by the form, not by an earlier model
+    waits_for: tuple[str, ...] = ()  # ids of jobs that make the first weights
 
 
 def create_models(service: Service, area: str, values: Mapping[str, Any], owner: str = "") -> list[Job]:
@@ -99,7 +101,7 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     models = tuple(_sweep(form, values, framework, dataset, network, needs, processes))
     found = (*warnings, *_of_clone(sent, form), *gpu_warnings(form, needs), *_warnings(service, form, dataset))
     notes = (*found, *python_layers.notes(network.layers, network.text))
-    return Plan(area, dataset, models, needs, form.group_name, notes, network.layers, given is not None)
+    return Plan(area, dataset, models, needs, form.group_name, notes, network.layers, given is not None, network.waits_for)
 
 
 def read(values: Mapping[str, Any]) -> tuple[ModelForm, Errors]:
@@ -168,6 +170,7 @@ def model_dict(
         **_dataset_keys(service, job, {} if infos is None else infos),
     }
     if verbose:
+        value |= reproduction(service, job)
         snapshots = list_snapshots(service, job)
         directory = str(service.folder(job.id).path)
         value |= {"directory": directory, "snapshots": [snapshot.epoch for snapshot in snapshots]}
@@ -343,7 +346,7 @@ def _create(service: Service, plan: Plan, model: PlannedModel, owner: str) -> Jo
             form=model.form | kept,
             spec=model.spec.to_json(),
             resources=plan.resources,
-            parents=(plan.dataset.id,),
+            parents=(plan.dataset.id, *plan.waits_for),
             framework=model.spec.framework,
             network=model.spec.network_name,
             dataset_id=plan.dataset.id,

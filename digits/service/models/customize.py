@@ -14,6 +14,7 @@ from digits.service.forms import FormModel, option
 from digits.service.models.form import FOREIGN_FRAMEWORKS
 from digits.service.models.network_text import problems
 from digits.service.models.networks import model_spec, standard_text, start_weights
+from digits.service.models.pretrained import pretrained_spec, pretrained_text
 from digits.service.models.python_layers import check_text, chosen, of_model, request_of
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
@@ -46,6 +47,8 @@ def customize_text(service: Service, network: str, framework: str, epoch: Any = 
     Raises NotFound when there is no such network, FormErrors when the model has no snapshot of that epoch (any more).
     """
     job = service.store.find(network)
+    if job is not None and job.kind == Kind.PRETRAINED:
+        return _pretrained(service, job)
     if job is None or job.kind != Kind.MODEL:
         return {"network": _standard(network, framework)}
     spec, layers = model_spec(service, job), of_model(service, job, "network")
@@ -58,6 +61,13 @@ def customize_text(service: Service, network: str, framework: str, epoch: Any = 
             raise FormErrors({"snapshot_epoch": [str(error)]}) from error
         return {**text, "snapshot": str(path)}
     return {**text, **({"snapshot": start.path} if start.source == "path" else {})}
+
+
+def _pretrained(service: Service, job: Job) -> dict[str, Any]:
+    path = service.folder(job.id).path / pretrained_spec(service, job).snapshot
+    layers = of_model(service, job, "network")
+    snapshot = {"snapshot": str(path)} if path.is_file() else {}
+    return {"network": pretrained_text(service, job), **snapshot, **({"python_layer": str(layers.path)} if layers else {})}
 
 
 def check_network(service: Service, form: CheckForm) -> dict[str, Any]:

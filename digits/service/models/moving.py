@@ -74,7 +74,7 @@ def import_model(service: Service, archive: Path, owner: str = "") -> Job:
     BadRequest for what is no such archive, or not whole; Conflict where the id is taken; NotFound, naming name and hash of the
     data set, where that is not here.
     """
-    with _aside(service) as place:
+    with aside(service) as place:
         if unpack(service.settings, archive, _name_of(archive), place):
             raise BadRequest(f"{archive.name} holds links or other things that no model has; nothing of it is taken in.")
         folder, manifest = JobFolder(place / FOLDER), _read_manifest(archive, place)
@@ -117,7 +117,7 @@ def _taken(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 @contextlib.contextmanager
-def _aside(service: Service) -> Iterator[Path]:
+def aside(service: Service) -> Iterator[Path]:
     """A folder on the disk of the jobs directory that is gone afterwards."""
     make_folder(service.jobs_dir.scratch, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="import-", dir=service.jobs_dir.scratch))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from digits.domain.jobs import Kind
+from digits.domain.jobs import Kind, Status
 from digits.domain.training import StartWeights, TrainingSpec
 from digits.engines.network.python_layers import LayerFile
 from digits.errors import BadRequest, FormErrors, NetworkError, NotFound
-from digits.frameworks import frameworks
+from digits.frameworks import PYTORCH, frameworks
 from digits.networks import catalog
+from digits.networks.library_texts import HUB
 from digits.service import Service
 from digits.service.files.confine import readable_file
 from digits.service.models.form import ModelForm
 from digits.service.models.network_text import problems
+from digits.service.models.pretrained import pretrained_spec, pretrained_text
 from digits.service.models.python_layers import of_model
 from digits.service.models.snapshots import BEST, START, Snapshot, best_snapshot, find_snapshot
 from digits.storage.jobs.store import Job
@@ -25,6 +28,8 @@ from digits.utils.values import is_number, shown
 NETWORK_FILE = "network.py"
 INITIAL = -1.0
 RANDOM = 0.0
+HUB_PREFIX = "hf-hub:"
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Network:
     name: str
     start: StartWeights
     layers: LayerFile | None = None
+    waits_for: tuple[str, ...] = ()  # ids of jobs that make the weights
 
 
 def resolve(service: Service, form: ModelForm, values: Mapping[str, Any], framework: str) -> Network:
@@ -128,11 +134,15 @@ def _epoch(value: Any, field: str) -> float | str:
 
 
 def _pretrained(service: Service, choice: str, framework: str) -> Network:
-    """`choice` is a trained model (its best snapshot) or a network of the catalog with its published weights."""
+    """`choice` is a pretrained model, a trained one (its best snapshot), or a network of the catalog with published weights."""
     field = "pretrained_networks"
     if not choice:
         raise FormErrors({field: ["Choose the network to start from."]})
+    if choice.startswith(HUB_PREFIX):
+        return _of_hub(service, choice, framework, field)
     job = service.store.find(choice)
+    if job is not None and job.kind == Kind.PRETRAINED:
+        return _of_pretrained(service, job, framework, field)
     if job is None or job.kind != Kind.MODEL:
         return standard(choice, framework, pretrained=True, field=field)
     try:
@@ -141,6 +151,33 @@ def _pretrained(service: Service, choice: str, framework: str) -> Network:
         raise FormErrors({field: [str(error)]}) from error
     spec = model_spec(service, job)
     return Network(spec.network, spec.network_name, _start_at(job, snapshot), of_model(service, job, field))
+
+
+def _of_hub(service: Service, choice: str, framework: str, field: str) -> Network:
+    """A network of timm with its weights from the Hugging Face hub, which its training fetches. FormErrors where that is off."""
+    name = choice.removeprefix(HUB_PREFIX)
+    if not service.settings.allow_hub:
+        said = f"{choice} is not fetched: the Hugging Face hub is switched off (setting allow_hub, DIGITS_ALLOW_HUB=1)."
+        raise FormErrors({field: [said]})
+    if not HUB_NAME.fullmatch(name):
+        raise FormErrors({field: [f"{shown(choice)} is no name of the hub; expected e.g. hf-hub:timm/resnet18.a1_in1k."]})
+    if framework != PYTORCH.name:
+        raise FormErrors({field: [f"Networks of the hub are for {PYTORCH.title}."]})
+    return Network(HUB.format(name=name, known=name.startswith("timm/")), choice, StartWeights("pretrained"))
+
+
+def _of_pretrained(service: Service, job: Job, framework: str, field: str) -> Network:
+    spec, text = pretrained_spec(service, job), pretrained_text(service, job)
+    if job.status in (Status.ABORT, Status.ERROR):
+        word = "was aborted" if job.status == Status.ABORT else "failed"
+        raise FormErrors({field: [f"{job.name} {word}: {job.error or 'it has no weights'}"]})
+    if not text:
+        raise FormErrors({field: [f"{job.name} is still being fetched. Wait until it is done."]})
+    if spec.framework != framework:
+        raise FormErrors({field: [f"{job.name} is a {spec.framework} network; this model is for {framework}."]})
+    start = StartWeights("snapshot", job_id=job.id, snapshot=spec.snapshot, epoch=spec.epoch)
+    waits = () if job.status == Status.DONE else (job.id,)
+    return Network(text, spec.network_name, start, of_model(service, job, field), waits)
 
 
 def _custom(service: Service, form: ModelForm, framework: str) -> Network:

@@ -15,7 +15,7 @@ from typing import Any
 
 from digits import tasks
 from digits.domain.datasets import TRAIN_DB
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING
 from digits.errors import BadRequest, Conflict, DigitsError, Forbidden, NotFound, StorageError, Unavailable
 from digits.ipc.messages import Message
 from digits.service import Service
@@ -250,7 +250,7 @@ def load(service: Service, version: Version) -> dict[str, Any]:
         raise Conflict(
             f"Version {version.number} cannot answer: {problem}", advice="Restore the model, or choose another version."
         )
-    model = service.store.get(version.model_id, Kind.MODEL)
+    model = service.store.get(version.model_id, *PREDICTING)
     answer = request_predictor(service, model, Snapshot(version.epoch, version.snapshot), Message({"op": "ping"}))
     meta: dict[str, Any] = answer.header["meta"]
     if float(meta.get("epoch", version.epoch)) != version.epoch:

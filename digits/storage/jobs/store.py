@@ -73,10 +73,10 @@ class JobReader:
         with Session(self.engine) as session:
             return {row[0]: row[1] for row in session.execute(statement)} if dataset_ids else {}
 
-    def get(self, job_id: str, kind: str = "") -> Job:
-        """The job; NotFound ("Job not found") when there is none, or none of that kind."""
+    def get(self, job_id: str, *kinds: str) -> Job:
+        """The job; NotFound ("Job not found") when there is none, or none of these kinds (no kind, or an empty one: any)."""
         job = self.find(job_id)
-        if job is None or (kind and job.kind != kind):
+        if job is None or (any(kinds) and job.kind not in kinds):
             raise NotFound("Job not found")
         return job
 

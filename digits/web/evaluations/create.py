@@ -15,7 +15,7 @@ from typing import Any
 from flask import Blueprint, redirect, url_for
 
 from digits.domain.inference import RANKED
-from digits.domain.jobs import Kind, Status
+from digits.domain.jobs import PREDICTING, Kind, Status
 from digits.service import jobs as job_actions
 from digits.service.evaluations import create as evaluations
 from digits.service.evaluations import predict as inference
@@ -77,7 +77,7 @@ def top_n() -> Any:
 def evaluate(job_id: str) -> Any:
     """Evaluate a model on a split of its data set or another one, or predict the pictures of a list or a folder."""
     service = get_service()
-    model = service.store.get(job_id, Kind.MODEL)
+    model = service.store.get(job_id, *PREDICTING)
     other, _, other_split = (arguments.text("other") or arguments.text("dataset")).partition("/")
     with _list_file() as listed:
         is_files = listed is not None or bool(arguments.text("image_folder"))
@@ -97,7 +97,7 @@ def evaluate(job_id: str) -> Any:
 
 def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
     service = get_service()
-    model = arguments.job(Kind.MODEL)
+    model = arguments.job(*PREDICTING)
     inference.check_classifies(model)
     with _list_file() as listed:
         job = _start(model, listed, form={name: value for name in form if (value := arguments.text(name))})

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, g, render_template
 
 from digits.domain.access import Scope
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING
 from digits.domain.metrics import nonfinite_text
 from digits.errors import BadRequest, FormErrors
 from digits.extensions.data.files.text import decoded, read_text
@@ -111,7 +111,7 @@ def register_for_any_model(area: Blueprint) -> None:
 def classify_one() -> Any:
     """Classify one picture."""
     service = get_service()
-    model = arguments.job(Kind.MODEL)
+    model = arguments.job(*PREDICTING)
     inference.check_classifies(model)
     picture, name = sent_picture(model)
     layers = arguments.flag("show_visualizations")
@@ -140,7 +140,7 @@ def classify_one() -> Any:
 def answer(job_id: str) -> Any:
     """What a model of any task makes of one picture, as its page shows it."""
     service = get_service()
-    model = service.store.get(job_id, Kind.MODEL)
+    model = service.store.get(job_id, *PREDICTING)
     picture, name = sent_picture(model)
     epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
     return json_answer(answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole))
@@ -286,7 +286,7 @@ def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[s
 
 
 def _model() -> tuple[Job, Snapshot]:
-    model = arguments.job(Kind.MODEL)
+    model = arguments.job(*PREDICTING)
     return model, find_snapshot(get_service(), model, arguments.text("snapshot_epoch"))
 
 

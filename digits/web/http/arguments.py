@@ -126,9 +126,9 @@ def file(name: str) -> FileStorage | None:
     return found if found is not None and found.filename else None
 
 
-def job(kind: str = "") -> Job:
+def job(*kinds: str) -> Job:
     """The job named by the argument `job_id`: 400 when the argument is missing, 404 when there is no such job (R 1.0)."""
-    return get_service().store.get(required("job_id"), kind)
+    return get_service().store.get(required("job_id"), *kinds)
 
 
 def form_values() -> dict[str, Any]:

@@ -40,7 +40,7 @@ def register(app: Flask) -> None:
 
 def sort_of(job: Job) -> str:
     """What a job makes and for which task, in words for people: `Segmentation model`."""
-    noun = {Kind.DATASET: "data set"}.get(Kind(job.kind), str(job.kind))
+    noun = {Kind.DATASET: "data set", Kind.PRETRAINED: "pretrained model"}.get(Kind(job.kind), str(job.kind))
     return f"{tasks.title_of(job.task)} {noun}"
 
 

@@ -23,6 +23,7 @@ from digits.web.http.request import current_user, describes, get_service, long_a
 
 MOST_ROWS = 1000
 WAITING = (str(Status.INIT), str(Status.WAIT))
+KINDS = "dataset, model, evaluation, pretrained_model."
 NOT_LISTED = ("history", "gpu_ids", "sparkline", "used_gpus")  # columns that /index.json does not look at
 
 
@@ -41,6 +42,7 @@ def blueprint() -> Blueprint:
     area.add_url_rule("/views.json", "save_view", save_view, methods=["PUT"])
     area.add_url_rule("/views.json", "delete_view", delete_view, methods=["DELETE"])
     area.add_url_rule("/datasets", "datasets", lambda: render_list(Kind.DATASET))
+    area.add_url_rule("/pretrained_models", "pretrained", lambda: render_list(Kind.PRETRAINED))
     area.add_url_rule("/evaluations", "evaluations", lambda: render_list(Kind.EVALUATION))
     return area
 
@@ -85,7 +87,7 @@ def render_list(kind: Kind) -> str:
     return render_template("list.html", kind=str(kind), counts=counts, sequence=service.store.sequence())
 
 
-@describes(json=True, arguments={"kind": "dataset, model or evaluation.", "search": "Words of their names."})
+@describes(json=True, arguments={"kind": KINDS, "search": "Words of their names."})
 def columns() -> Any:
     """The columns that a table may show beside its own, by family, and the metrics that may rank."""
     return jsonify(listing.columns(get_service(), arguments.text("kind"), arguments.text("search")))
@@ -97,7 +99,7 @@ def saved_views() -> Any:
     return jsonify(views=views.saved(get_service(), current_user()))
 
 
-VIEW_FIELDS = {"kind": "dataset, model or evaluation.", "name": "What it is called."}
+VIEW_FIELDS = {"kind": KINDS, "name": "What it is called."}
 
 
 @describes(json=True, form={**VIEW_FIELDS, "view": "The address behind `?`."})
@@ -130,7 +132,8 @@ def index_dict() -> dict[str, Any]:
 
 @describes(json=True)
 def completed_jobs() -> Any:
-    """Rows of every job as the original's home page took them: running ones apart, then data sets and models that ended."""
+    """Rows of every job as the original's home page took them: running ones apart, then data sets, models and pretrained
+    models that ended."""
     service = get_service()
     everything = service.store.query(JobQuery(unread=("history", "gpu_ids"))).jobs
     table = [row for row in rows.rows(service, everything) if row["type"] not in OF_MODELS]
@@ -139,7 +142,7 @@ def completed_jobs() -> Any:
             "running": [row for row in table if row["running"]],
             "datasets": [row for row in table if row["type"] == Kind.DATASET and not row["running"]],
             "models": [row for row in table if row["type"] == Kind.MODEL and not row["running"]],
-            "pretrained_models": [],
+            "pretrained_models": [row for row in table if row["type"] == Kind.PRETRAINED and not row["running"]],
             "model_output_fields": rows.output_fields(service),
         }
     )
@@ -148,7 +151,7 @@ def completed_jobs() -> Any:
 @describes(
     json=True,
     arguments={
-        "kind": "dataset, model, evaluation or export.",
+        "kind": f"{KINDS.removesuffix('.')}, export.",
         "query": "What jobs must match, e.g. `map50>0.8 dataset:bccd -network:lenet`.",
         "metric": "What *best* means, e.g. `accuracy` or `last.map50`; absent: the metric that decides.",
         "columns": "Keys of outputs and settings (`setting.NAME`) that rows have, repeated or with commas; absent: all outputs.",
@@ -178,7 +181,7 @@ def jobs_json() -> Any:
 
 @describes(
     json=True,
-    arguments={"kind": "dataset, model or evaluation.", "query": "What is typed.", "position": "Where, in characters from 0."},
+    arguments={"kind": KINDS, "query": "What is typed.", "position": "Where, in characters from 0."},
     answer="`from`, `to`: what an item replaces; `items`: `text`, `about`.",
 )
 def complete() -> Any:
@@ -188,14 +191,14 @@ def complete() -> Any:
     return jsonify(listing.completions(get_service(), arguments.text("kind"), text, position))
 
 
-@describes(arguments={"kind": "dataset, model or evaluation.", "query": "As of /jobs.json, and its other arguments."})
+@describes(arguments={"kind": KINDS, "query": "As of /jobs.json, and its other arguments."})
 def jobs_csv() -> Any:
     """All lines of a list as CSV, with the columns that are asked for."""
     names, lines = listing.table(get_service(), wanted_view())
     return _file("".join(listing.csv_text(names, lines)), "text/csv", "csv")
 
 
-@describes(arguments={"kind": "dataset, model or evaluation.", "query": "As of /jobs.json, and its other arguments."})
+@describes(arguments={"kind": KINDS, "query": "As of /jobs.json, and its other arguments."})
 def jobs_parquet() -> Any:
     """All lines of a list as a Parquet file, with the columns that are asked for."""
     names, lines = listing.table(get_service(), wanted_view())

@@ -29,7 +29,7 @@ from digits.web.http.request import (
     wants_json,
 )
 
-AREAS = ("jobs", "datasets", "models")
+AREAS = ("jobs", "datasets", "models", "pretrained_models")
 EDIT_FIELDS = {
     "job_name": "A new name.",
     "job_notes": "Notes; blank: none.",
@@ -38,7 +38,8 @@ EDIT_FIELDS = {
 }
 PURGE_HELP = "1: for good, also out of the trash; else it can be restored for some days (`trash_days`)."
 NEVER_FIELDS = frozenset({"username", "csrf_token"})  # sent with any request
-KINDS = {"datasets": Kind.DATASET, "models": Kind.MODEL}
+KINDS = {"datasets": Kind.DATASET, "models": Kind.MODEL, "pretrained_models": Kind.PRETRAINED}
+PAGES = {**{kind: area for area, kind in KINDS.items()}, Kind.EVALUATION: "evaluations"}
 
 
 def blueprint() -> Blueprint:
@@ -74,8 +75,7 @@ def job_address(job: Job, json: bool = False) -> str:
     if job.kind == Kind.EMBEDDING:
         model = f"{request.script_root}/models/{job.summary.get('model_id', '')}"
         return f"{model}/embeddings/{job.id}.json" if json else f"{model}/inside?view=vectors&embedding={job.id}"
-    kind = {Kind.DATASET: "datasets", Kind.MODEL: "models", Kind.EVALUATION: "evaluations"}[Kind(job.kind)]
-    return f"{request.script_root}/{kind}/{job.id}" + (".json" if json else "")
+    return f"{request.script_root}/{PAGES[Kind(job.kind)]}/{job.id}" + (".json" if json else "")
 
 
 @describes(json=True, answer="`error`, `status` (a word), `name`, `type`.")
@@ -104,6 +104,8 @@ def clone(job_id: str) -> Any:
 def clone_address(job: Job) -> str:
     """Path of the form that makes a job like this one."""
     root = request.script_root
+    if job.kind == Kind.PRETRAINED:
+        raise BadRequest("A pretrained model cannot be cloned; train a model that starts from it.")
     if job.kind in OF_MODELS:
         raise BadRequest(f"An {job.kind} cannot be cloned; start another one on the page of its model.")
     if job.kind == Kind.DATASET:

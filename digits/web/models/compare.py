@@ -11,6 +11,7 @@ from digits.domain.jobs import Kind
 from digits.service.models import report
 from digits.service.models.comparison import comparison, find_runs
 from digits.service.models.repeat import repeat as repeat_model
+from digits.service.models.reproduce import reproduce as reproduce_model
 from digits.web.http import arguments
 from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, require_user, route, wants_json
@@ -19,11 +20,12 @@ IDS = {"ids": "2 to 50 ids of models, with commas between them."}
 
 
 def register(area: Blueprint) -> None:
-    """`/compare`, its report, `/models/<id>/report.html` and `/models/<id>/repeat`."""
+    """`/compare`, its report, `/models/<id>/report.html`, `/models/<id>/repeat` and `/models/<id>/reproduce`."""
     route(area, "/compare")(compare)
     area.add_url_rule("/compare/report.html", "compare_report", compare_report)
     area.add_url_rule("/models/<job_id>/report.html", "model_report", model_report)
     route(area, "/models/<job_id>/repeat", methods=("POST",))(repeat)
+    route(area, "/models/<job_id>/reproduce", methods=("POST",))(reproduce)
 
 
 @describes(
@@ -75,3 +77,14 @@ def repeat(job_id: str) -> Any:
     if wants_json():
         return json_answer({"ids": [one.id for one in made]})
     return redirect(url_for("models.compare", ids=",".join([job.id, *(one.id for one in made)])))
+
+
+@describes(answer="`id` of the model that does the training again; its JSON has `reproduces` and, once it is done, `verdict`.")
+def reproduce(job_id: str) -> Any:
+    """Do a training again from all that was kept of it, and say whether it gives the same."""
+    owner = require_user()
+    service = get_service()
+    made = reproduce_model(service, service.store.get(job_id, Kind.MODEL), owner)
+    if wants_json():
+        return json_answer({"id": made.id, "name": made.name, "reproduces": job_id})
+    return redirect(url_for("models.show", job_id=made.id), 303)

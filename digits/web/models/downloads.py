@@ -1,4 +1,4 @@
-"""Downloading models: `/models/<id>/download[.ext]` (R 7.2), streamed; and what became of making pretrained ones (R 1.3)."""
+"""Downloading models: `/models/<id>/download[.ext]` (R 7.2), streamed; making pretrained ones of them (R 1.3)."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from urllib.parse import quote
 from flask import Blueprint, Response, redirect, url_for
 
 from digits.domain.access import Scope
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING, Kind
 from digits.service.models.archives import Archive, model_archive
-from digits.service.models.snapshots import find_snapshot
+from digits.service.models.pretrained import from_model, pretrained_spec
 from digits.web.http import arguments
 from digits.web.http.access import needs
-from digits.web.http.request import check_edit, describes, get_service, json_answer, wants_json
+from digits.web.http.request import describes, get_service, json_answer, require_user, wants_json
 
 DEFAULT = "tar.gz"
 
 
 def register(area: Blueprint) -> None:
     """Add the download routes."""
-    area.add_url_rule("/models/<job_id>/download", "download", download, methods=["GET", "POST"])
-    area.add_url_rule("/models/<job_id>/download.<path:extension>", "download_as", download, methods=["GET", "POST"])
+    for jobs, name in (("models", "download"), ("pretrained_models", "download_pretrained")):
+        area.add_url_rule(f"/{jobs}/<job_id>/download", name, download, methods=["GET", "POST"])
+        area.add_url_rule(f"/{jobs}/<job_id>/download.<path:extension>", f"{name}_as", download, methods=["GET", "POST"])
     area.add_url_rule("/models/<job_id>/to_pretrained", "to_pretrained", to_pretrained, methods=["GET", "POST"])
+    area.add_url_rule("/models/<job_id>/to_pretrained.json", "to_pretrained_json", to_pretrained, methods=["GET", "POST"])
 
 
 @describes(
     json=True,
-    arguments={"epoch": "Which snapshot; absent: the newest.", "snapshot_epoch": "The same."},
-    answer="`pretrained_networks` and the snapshot, as the form of a new model takes them. A page: redirect to the models.",
+    form={"epoch": "Which snapshot; absent: the newest.", "snapshot_epoch": "The same.", "name": "What it is called."},
+    answer="`id` of the pretrained model, the same as `pretrained_networks`, `snapshot_epoch`. A page: redirect to `/?tab=3`.",
 )
-@needs(Scope.READ)
 def to_pretrained(job_id: str) -> Any:
-    """What the original made of a model so that others could begin with it. Here they begin with any: nothing is copied."""
-    service = get_service()
+    """Make a pretrained model of a snapshot, which others can begin with."""
+    service, owner = get_service(), require_user()
     model = service.store.get(job_id, Kind.MODEL)
-    check_edit(model)
-    snapshot = find_snapshot(service, model, arguments.text("epoch") or arguments.text("snapshot_epoch"))
+    epoch = arguments.text("epoch") or arguments.text("snapshot_epoch")
+    job = from_model(service, model, epoch, owner, arguments.text("name"))
     if wants_json():
-        return json_answer({"pretrained_networks": model.id, "snapshot_epoch": snapshot.epoch})
-    return redirect(url_for("home.index", tab=2))
+        made = {"id": job.id, "pretrained_networks": job.id, "snapshot_epoch": pretrained_spec(service, job).epoch}
+        return json_answer(made)
+    return redirect(url_for("home.index", tab=3))
 
 
 @describes(
@@ -55,7 +57,7 @@ def to_pretrained(job_id: str) -> Any:
 def download(job_id: str, extension: str = DEFAULT) -> Any:
     """Weights, network, preparation, labels and a script that classifies pictures with them."""
     service = get_service()
-    model = service.store.get(job_id, Kind.MODEL)
+    model = service.store.get(job_id, *PREDICTING)
     epoch = arguments.text("epoch") or arguments.text("snapshot_epoch")
     return archive_answer(model_archive(service, model, extension, epoch, named=arguments.flag("named")))
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, render_template, send_from_directory, url_for
 
 from digits.domain.exports import Export
-from digits.domain.jobs import Kind, Status
+from digits.domain.jobs import PREDICTING, Status
 from digits.errors import NotFound
 from digits.service.models import archives, exports, packages
 from digits.service.models.card import measured_on, parity_rows
@@ -171,4 +171,4 @@ def parity_dict(export: Export) -> dict[str, Any]:
 
 
 def _model(job_id: str) -> Job:
-    return get_service().store.get(job_id, Kind.MODEL)
+    return get_service().store.get(job_id, *PREDICTING)

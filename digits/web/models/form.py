@@ -43,6 +43,7 @@ def render(
         more_datasets=more,
         standard=standard,
         frameworks=frameworks,
+        pretrained=model_choices.pretrained_choices(service, area),
         previous=model_choices.previous_choices(service, area),
         gpus=machine_gpus(service),
         groups=service.store.groups(Kind.MODEL),
@@ -61,6 +62,8 @@ def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]])
     network that fits."""
     requested = arguments.text("dataset")
     chosen = next((d for d in datasets if d["id"] == requested), datasets[0] if len(datasets) == 1 else None)
+    if given := arguments.text("pretrained"):
+        return _from_pretrained(given, chosen)
     name = chosen["proposed"][DEFAULT] if chosen else ""
     card = next((card for card in standard if card["name"] == name), None if chosen else standard[0])
     values: dict[str, Any] = {"framework": DEFAULT, "method": "standard" if card else "custom"}
@@ -70,6 +73,16 @@ def fresh_values(datasets: list[dict[str, Any]], standard: list[dict[str, Any]])
         values.setdefault("crop_size", chosen["crop_size"])
     if chosen:
         values |= {"dataset": chosen["id"], "model_name": f"{chosen['name']} {card['title'] if card else 'custom'}"[:MAX_NAME]}
+    return values
+
+
+def _from_pretrained(job_id: str, dataset: dict[str, Any] | None) -> dict[str, Any]:
+    """What a form holds that starts from a pretrained model."""
+    job = get_service().store.get(job_id, Kind.PRETRAINED)
+    values = {"framework": job.framework, "method": "pretrained", "pretrained_networks": job.id}
+    values |= {"model_name": job.name[:MAX_NAME]}
+    if dataset:
+        values |= {"dataset": dataset["id"], "model_name": f"{dataset['name']} {job.name}"[:MAX_NAME]}
     return values
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, g, render_template, request, url_for
 
-from digits.domain.jobs import Kind, Status
+from digits.domain.jobs import PREDICTING, Status
 from digits.errors import BadRequest
 from digits.service.serving import names as published
 from digits.service.serving.describe import describe
@@ -54,7 +54,8 @@ def index() -> Any:
     found = [state(one) for one in get_serving().publications.all()]
     if wants_json():
         return json_answer({"published": found})
-    models = [job for job in get_service().store.query(JobQuery(kind=Kind.MODEL)).jobs if _may_serve(job)][:MOST_MODELS]
+    known = [job for kind in PREDICTING for job in get_service().store.query(JobQuery(kind=kind)).jobs]
+    models = [job for job in known if _may_serve(job)][:MOST_MODELS]
     chosen = next((job for job in models if job.id == arguments.text("model")), None)
     name = published.suggested_name(chosen.name) if chosen is not None else ""
     return render_template("serving/index.html", published=found, models=models, chosen=chosen, suggested=name)
@@ -79,7 +80,7 @@ def publish(name: str) -> Any:
     percent, limit = arguments.whole("canary", None), arguments.whole("queue_limit", None)
     if not arguments.text("model_id"):
         return _change_settings(name, user, percent, limit)
-    model = get_service().store.get(arguments.text("model_id"), Kind.MODEL)
+    model = get_service().store.get(arguments.text("model_id"), *PREDICTING)
     check_edit(model)
     made = published.publish(
         serving,

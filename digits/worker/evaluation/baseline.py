@@ -15,7 +15,7 @@ import numpy as np
 from digits.domain.datasets import TRAIN_DB
 from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import beats, deciding_metric, is_lower_better
-from digits.domain.training import TaskOptions, TrainingSpec
+from digits.domain.training import TaskOptions
 from digits.engines.training.baseline import training_labels
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import centre_of
@@ -90,7 +90,7 @@ def yardstick(
 def _options(jobs_dir: JobsDir, spec: EvaluationSpec) -> TaskOptions:
     """Those that the model's training was requested with."""
     folder = jobs_dir.folder(spec.model_id)
-    return TrainingSpec.from_json(folder.spec()).options if folder.exists() else TaskOptions()
+    return TaskOptions.from_json(folder.spec().get("options") or {}) if folder.exists() else TaskOptions()
 
 
 def _values(found: dict[str, Any]) -> dict[str, float | None]:

@@ -129,6 +129,9 @@ def test_the_seed_decides_the_split(tmp_path: Path) -> None:
     one, same, other = (make(tmp_path / str(i), folder_train=str(root), seed=seed) for i, seed in enumerate((1, 1, 2)))
     assert one.lines("val.txt") == same.lines("val.txt") != other.lines("val.txt")
     assert one.info.content_hash == same.info.content_hash != other.info.content_hash
+    (root / sorted(THREE)[0]).rename(root / "another name")  # of the same place in the order
+    renamed = make(tmp_path / "renamed", folder_train=str(root), seed=1)
+    assert renamed.info.content_hash != one.info.content_hash
 
 
 def test_copies_across_splits_are_reported(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ const MENU_MS = 1500, MOST_TRIES = 20;
 const MOST_CARDS = 24, MOST_WAITING = 24, MOST_HOLDERS = 3, RESULTS = 4;
 const FULL = 92; // percent from which a device is shown as full
 /** @type {Record<string, string>} */
-const SYMBOLS = { dataset: "images", model: "diagram-3", evaluation: "clipboard-data" };
+const SYMBOLS = { dataset: "images", model: "diagram-3", evaluation: "clipboard-data", pretrained_model: "box-seam" };
 const data = pageData("home-data");
 /** @type {Map<string, JobTable>} */
 const tables = new Map();

@@ -27,6 +27,7 @@ import { attachLearningRate } from "./learning_rate.js";
  * @property {Record<string, Network[]>} standard networks by framework
  * @property {Framework[]} frameworks
  * @property {{id: string, name: string, network: string}[]} previous models
+ * @property {{id: string, name: string, network: string}[]} pretrained models
  * @property {Record<string, string[]>} losses by task
  * @property {Record<string, string>} defaults of the server
  * @property {string} area networks that are shown while no data set is chosen
@@ -68,7 +69,12 @@ const chosenName = () => radios(`#pane-${tab} [name="standard_networks"]:checked
 const card = () =>
   data.standard[framework()].find((c) => c.name === chosenName()) ||
   library.get(chosenName());
-const previous = () => data.previous.find((model) => model.id === radios('[name="previous_networks"]:checked')[0]?.value);
+const previous = () => {
+  const name = tab === "pretrained" ? "pretrained_networks" : "previous_networks";
+  const models = tab === "pretrained" ? data.pretrained : data.previous;
+  return models.find((model) => model.id === radios(`[name="${name}"]:checked`)[0]?.value);
+};
+const ofOthers = () => tab === "previous" || tab === "pretrained"; // the network is that of another model
 
 // -- tabs -------------------------------------------------------------------------------------------------------------
 
@@ -210,7 +216,7 @@ function proposeCrop() {
 function suggestName() {
   const chosen = dataset();
   if (!isFresh || touched.has("model_name") || !chosen) return;
-  const network = tab === "custom" ? "custom" : tab === "previous" ? previous()?.network : card()?.title || chosenName();
+  const network = tab === "custom" ? "custom" : ofOthers() ? previous()?.network : card()?.title || chosenName();
   control("model_name").value = `${chosen.name} ${network || ""}`.trim();
 }
 
@@ -299,7 +305,7 @@ async function currentText() {
   if (tab === "custom") {
     return { custom_network: control("custom_network").value, python_layer_server_file: own };
   }
-  const network = tab === "previous" ? control("previous_networks")?.value : chosenName();
+  const network = ofOthers() ? previous()?.id : chosenName();
   if (!network) throw new Error("Choose a network first.");
   const found = await textOfNetwork(network, { snapshot_epoch: 0 });
   return { custom_network: found.network, python_layer_server_file: own || found.python_layer || "" };
@@ -346,7 +352,7 @@ const refresh = debounced(() => {
     value: (name) => textOf(form, name),
     tab,
     dataset: dataset(),
-    card: tab === "custom" || tab === "previous" ? null : card(),
+    card: tab === "custom" || ofOthers() ? null : card(),
     report,
     previous: previous(),
   });
@@ -395,7 +401,7 @@ form.addEventListener("input", (/** @type {any} */ { target }) => {
 form.addEventListener("change", (/** @type {any} */ { target: { name } }) => {
   if (name === "framework") showFramework();
   if (["dataset", "framework"].includes(name)) showTask();
-  if (["dataset", "previous_networks", "standard_networks"].includes(name)) {
+  if (["dataset", "previous_networks", "pretrained_networks", "standard_networks"].includes(name)) {
     report = null;
   }
   if (name === "standard_networks") recommendedValues();

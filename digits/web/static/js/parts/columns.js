@@ -5,9 +5,10 @@ import { ago, el, jobPill, sparkline, tagPill } from "./elements.js";
 import { duration, fileSize, number, withUnit } from "./format.js";
 import { url } from "./request.js";
 
+/** @typedef {"dataset" | "model" | "evaluation" | "pretrained_model"} Kind */
 /**
  * A job as in `/jobs.json`.
- * @typedef {Record<string, any> & {id: string, type: "dataset" | "model" | "evaluation", name: string, status: string}} Row
+ * @typedef {Record<string, any> & {id: string, type: Kind, name: string, status: string}} Row
  */
 /**
  * @typedef {object} Column
@@ -21,7 +22,12 @@ import { url } from "./request.js";
  * @property {boolean} [output] shows a metric
  */
 
-const PAGES = { dataset: "/datasets/", model: "/models/", evaluation: "/evaluations/" };
+const PAGES = {
+  dataset: "/datasets/",
+  model: "/models/",
+  evaluation: "/evaluations/",
+  pretrained_model: "/pretrained_models/",
+};
 const SWEEP = /^(.*?)((?: (?:learning_rate|batch_size):\S+)+)$/; // names of a sweep: the varied values are the minor part
 
 /**
@@ -103,6 +109,7 @@ const COLUMNS = {
   network: { title: "Network", sort: "network", cell: (row) => row.network },
   framework: { title: "Framework", sort: "framework", cell: (row) => row.framework, hidden: true },
   best: { title: "Best", sort: "best", css: "num best", cell: bestCell },
+  from: { title: "From", cell: (row) => row.summary?.from ?? "" },
   sparkline: { title: "Loss", css: "spark-cell", cell: (row) => sparkline(row.sparkline || []) },
 };
 
@@ -113,13 +120,14 @@ const ORDER = {
   dataset: `name status id task classes entries refs extension backend ${LAST}`,
   model: `name status best id task dataset network framework sparkline extension ${LAST}`,
   evaluation: `name status best id dataset ${LAST}`,
+  pretrained_model: `name status id task network framework classes from ${LAST}`,
 };
 const OUTPUT = /^(.*) \((train|val)\) (last|min|max)$/s;
 const SETTING = "setting.";
 
 /**
  * The columns of a kind's table in order, by key.
- * @param {string} kind "dataset", "model" or "evaluation"
+ * @param {string} kind "dataset", "model", "evaluation" or "pretrained_model"
  * @returns {Map<string, Column>}
  */
 export const columnsOf = (kind) => new Map(ORDER[kind].split(" ").map((key) => [key, { key, ...COLUMNS[key] }]));

@@ -7,7 +7,7 @@ import { compact, number } from "./format.js";
 /** @typedef {{id: string, name: string} & Record<string, any>} Dataset as the form's page has it */
 
 const SKIPPED = new Set(["csrf_token", "dataset", "model_name", "method", "custom_network"]);
-const NO_OPTION = new Set(["standard_networks", "previous_networks"]);
+const NO_OPTION = new Set(["standard_networks", "previous_networks", "pretrained_networks"]);
 /** @type {Record<string, string>} */
 const OPTION_NAMES = {
   model_name: "name",
@@ -74,7 +74,7 @@ function datasetFacts(dataset) {
  */
 function networkName(tab, card, previous) {
   if (tab === "custom") return "custom text";
-  if (tab === "previous") return previous ? `${previous.network} of ${previous.name}` : "none chosen";
+  if (tab === "previous" || tab === "pretrained") return previous ? `${previous.network} of ${previous.name}` : "none chosen";
   return card ? card.title || card.name : "none chosen";
 }
 
@@ -163,6 +163,8 @@ export function asRequest(address, data, tab, value, written) {
 export function asCommand(tab, value, written) {
   const network = tab === "custom"
     ? "--network-file network.py"
+    : tab === "pretrained"
+    ? `--pretrained-networks ${quote(value("pretrained_networks"))}`
     : tab === "previous"
     ? `--previous ${quote(value("previous_networks"))} --previous-snapshot ${
       quote(value(`${value("previous_networks")}-snapshot`))
@@ -193,6 +195,7 @@ function option(name, text) {
  */
 function keep(name, value, data, tab) {
   if (SKIPPED.has(name) || value === "" || value === data.defaults[name]) return false;
+  if (name === "pretrained_networks") return tab === "pretrained";
   if (name.endsWith("-snapshot") || name === "previous_networks") return tab === "previous";
   return name !== "custom_network_snapshot" || tab === "custom";
 }
