@@ -89,6 +89,7 @@ def test_from_labels_to_the_script_of_the_archive(page: Page, client: Client, da
     shows_metrics(page, client, model)
     known = {"job_id": model, "snapshot_epoch": "best"}  # as the page begins with
     answer = client.json(f"/models/{model}/answer.json", record="val:0", **known)["samples"][0]
+    page.get_by_role("tab", name="Evaluate/Test").click()
     page.locator("[data-record='val:0']").click()
     shows_scores(page.locator("[data-result-board] .sample-card"), answer)
     evaluation = evaluate(page, client, datasets["folders"])

@@ -94,6 +94,7 @@ def expect_dice(page: Page, class_name: str) -> None:
 
 def expect_overlay(page: Page, class_name: str) -> None:
     """Test a record of the validation split in the segmentation view; the overlay and the true mask can be seen."""
+    page.get_by_role("tab", name="Evaluate/Test").click()
     expect(page.locator("#view_extension_id")).to_have_value("image-segmentation")
     page.locator("fieldset.plugin-form [name=validation_record]").select_option(index=1)
     with page.context.expect_page() as opened:
