@@ -16,7 +16,7 @@ from digits.images.arrays import widened, with_channels
 from digits.images.place import FILLS, NOISE, Fit, Origin, Placement, fill_of
 from digits.utils.confinement import open_file
 from digits.utils.fetch import fetch_if_allowed
-from digits.utils.image import image_to_array, is_special, load_image, resize_image
+from digits.utils.image import image_to_array, load_image, resize_image
 from digits.utils.names import is_address
 from digits.utils.resizing import scaled, scaled_size
 from digits.utils.stored import deep_png_channels, is_tiff, read_stored
@@ -131,8 +131,6 @@ def _read_bytes(path: str) -> bytes:
     """The bytes of a file or, where the setting allow_urls permits it, of an http(s) address. Raises LoadImageError."""
     if is_address(path):
         return fetch_if_allowed(path)
-    if is_special(path):
-        raise LoadImageError(f"{path} is a pipe, a socket or a device, not a file.")
     try:
         with open_file(path) as handle:
             return handle.read()
@@ -157,8 +155,6 @@ class PictureHeader:
 
 def read_format(path: str) -> PictureHeader | None:
     """The format of a file from its header; None when it cannot be read."""
-    if is_special(path):
-        return None
     try:
         with open_file(path) as handle:
             head = handle.read(HEADER_BYTES)

@@ -147,8 +147,11 @@ class _Folder:
 def _regular_file(descriptor: int, path: str) -> IO[bytes]:
     """The file of a descriptor, by a name that libraries can read. Raises OSError for what is no ordinary file."""
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is no file.")
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", path)
         return open(path, "rb", opener=lambda *_: descriptor)
     except BaseException:
         os.close(descriptor)
@@ -189,12 +192,13 @@ def of_roots(roots: tuple[str, ...]) -> Confinement:
 
 
 def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
-    """A file opened for reading. Raises OSError, for what may not be read in the words of `OUTSIDE`."""
+    """A file opened for reading. Raises OSError, for what may not be read in the words of `OUTSIDE`, and for a pipe, which would
+    be waited for, or a device, which may never end."""
     allowed, note = current()
     if note is not None:
         note()
     if allowed is None:
-        return open(path, "rb")
+        return _regular_file(os.open(path, FLAGS), os.fspath(path))
     try:
         return allowed.open(os.fspath(path))
     except Forbidden as error:

@@ -23,15 +23,14 @@ from digits.utils.resizing import RESIZE_MODES, Picture, as_picture, eight_bits,
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
 from digits.utils.stored import (
     MAX_PIXELS,
-    check_regular,
     check_size,
     claimed,
     counts_from_white,
-    is_special,
     read_stored,
     tiff_orientation,
     too_large,
     turn_upright,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ __all__ = [
     "get_color_map",
     "image_to_array",
     "is_image_file",
-    "is_special",
     "load_array",
     "load_image",
     "load_turned",
@@ -80,7 +78,6 @@ def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Pi
 def load_turned(source: Source, *, at_least: tuple[int, int] | None = None) -> tuple[Picture, int]:
     """What `load_image` gives, and the EXIF orientation (1 to 8) that the picture was turned from; 1: it was not."""
     name = _name(source)
-    check_regular(source)
     try:
         with _open(source, name) as image:
             if at_least is not None and image.format == "JPEG":
@@ -98,7 +95,7 @@ def load_turned(source: Source, *, at_least: tuple[int, int] | None = None) -> t
         advice = f"Known are files that end in {', '.join(SUPPORTED_EXTENSIONS)}."
         raise LoadImageError(f"{name} is no picture: its content is of no known format.", advice=advice) from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
-        raise LoadImageError(f"{name} cannot be read as a picture: {error}.") from error
+        raise LoadImageError(f"{name} cannot be read as a picture: {words(error)}.") from error
 
 
 def load_array(source: str | os.PathLike[str]) -> NDArray[Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -73,7 +72,6 @@ class Stored:
 def read_stored(source: str | os.PathLike[str]) -> Stored:
     """Read .npy, TIFF with any number of channels, 16-bit PNG and every picture that Pillow knows. Raises LoadImageError."""
     path = Path(source)
-    check_regular(path)
     try:
         with open_file(path) as file:
             head = file.read(HEAD)
@@ -82,7 +80,7 @@ def read_stored(source: str | os.PathLike[str]) -> Stored:
     except LoadImageError:
         raise
     except Exception as error:  # a torn file makes the decoders raise anything, from zlib.error to TokenError
-        raise LoadImageError(f"{path} cannot be read: {error}.") from error
+        raise LoadImageError(f"{path} cannot be read: {words(error)}.") from error
     array = found.values
     if array.dtype.kind not in "uif" or array.ndim not in (2, 3) or 0 in array.shape:
         raise LoadImageError(
@@ -144,21 +142,6 @@ def counts_from_white(image: Picture) -> bool:
     return image.format == "TIFF" and image.mode.startswith("I;16") and image.getexif().get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
-def is_special(path: str | os.PathLike[str]) -> bool:
-    """Whether something is there that is neither a file nor a folder: a pipe, a socket or a device, which must not be opened."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def check_regular(source: Any) -> None:
-    """A pipe would be waited for until somebody writes into it, a device may never end. Raises LoadImageError."""
-    if isinstance(source, str | os.PathLike) and is_special(source):
-        raise LoadImageError(f"{os.fspath(source)} is a pipe, a socket or a device, not a file.")
-
-
 def check_size(image: Picture, name: str) -> None:
     """Close a picture that is too large, or whose decoder would run another program. Raises LoadImageError."""
     if image.format in PROGRAMS:
@@ -167,6 +150,11 @@ def check_size(image: Picture, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise too_large(name, f"{image.width}x{image.height} pixels")
+
+
+def words(error: Exception) -> str:
+    """What an error says; of the system's without number and path."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def claimed(error: Exception) -> str:
