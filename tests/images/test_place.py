@@ -160,6 +160,7 @@ def test_a_very_long_picture_covers_a_square_without_becoming_huge(size: tuple[i
 def test_nothing_else_in_the_package_scales_data() -> None:
     """Elsewhere Pillow scales what is drawn for the eye, or stands in an archive without the package."""
     for_the_eye = {
+        "cli/inside.py",
         "images/addresses.py",
         "images/tiles.py",
         "service/evaluations/inputs.py",
