@@ -84,6 +84,8 @@ def test_from_a_folder_to_a_tested_model(page: Page, live_server: RunningServer,
     assert {"predict.py", "labels.txt", "info.json"} <= {Path(name).name for name in zipfile.ZipFile(archive).namelist()}
 
     page.reload()
+    expect(page.get_by_role("link", name="zip", exact=True).first).to_be_visible()
+    page.get_by_role("tab", name="Overview").click()
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     page.goto(live_server.url)
     expect(page.get_by_role("link", name="LeNet on digits").first).to_be_visible()
