@@ -181,13 +181,15 @@ class BaselineEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareEvent(Event):
-    """Use of the machine by the job: CPU in percent of one core, memory in bytes, one dictionary per GPU.
+    """Use of the machine by the job: CPU in percent of one core, of so many that it may use (`cpus`; 0: not known), memory in
+    bytes, one dictionary per GPU.
 
     A GPU has `index`, `name`, `uuid`, `memory_used`, `memory_total` (bytes), `utilization` (percent), `temperature` (°C).
     """
 
     type: ClassVar[str] = "hardware"
     cpu_percent: float = 0.0
+    cpus: int = 0
     memory: int = 0
     memory_total: int = 0
     gpus: list[dict[str, Any]] = field(default_factory=list)

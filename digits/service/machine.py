@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -21,6 +22,7 @@ from digits.utils.processes import is_alive, memory_below
 
 ASK_SECONDS = 2.0
 KEEP_SECONDS = 1.5
+FIRST_SECONDS = 0.1  # what is measured over less says nothing
 
 
 class MachineLoad:
@@ -31,11 +33,13 @@ class MachineLoad:
         self._lock = threading.Lock()
         self._at = float("-inf")
         self._load: dict[str, Any] = {}
-        psutil.cpu_percent()  # the first call only marks the start of what the next one measures
+        self._times, self._percent = _processor_times(), 0.0
+        self._times_at = time.monotonic()
 
     def load(self) -> dict[str, Any]:
-        """`cpu_percent` of all `cpus`, `memory` and `disk` (`used`, `total` bytes), `gpus`, `gpus_available`, `supervisor`, and
-        `jobs`: what each that runs holds (`id`, `name`, `type`, `cpus`, `gpus`, `memory` in bytes, `uses` in words)."""
+        """`cpu_percent` of all `cpus` of the machine, of which `usable_cpus` may be used here, `memory` and `disk` (`used`,
+        `total` bytes), `gpus`, `gpus_available`, `supervisor`, and `jobs`: what each that runs holds (`id`, `name`, `type`,
+        `cpus`, `gpus`, `memory` in bytes, `uses` in words)."""
         with self._lock:
             if time.monotonic() - self._at > KEEP_SECONDS:
                 self._load = self._measure()
@@ -48,8 +52,9 @@ class MachineLoad:
         told, problem = self._asked()
         gpus = [{**gpu, **use} for gpu, use in _with_use(told.get("gpus", []))]
         return {
-            "cpu_percent": psutil.cpu_percent(),
-            "cpus": usable_cores(),
+            "cpu_percent": round(self._busy(), 1),
+            "cpus": os.cpu_count() or 1,
+            "usable_cpus": usable_cores(),
             "memory": {"used": memory.total - memory.available, "total": memory.total},
             "disk": {"used": disk.used, "total": disk.total},
             "gpus": gpus,
@@ -57,6 +62,17 @@ class MachineLoad:
             "jobs": self._jobs(told),
             "supervisor": {"ok": not problem, "message": problem},
         }
+
+    def _busy(self) -> float:
+        """How busy the processors were since the last look, in percent of all. (psutil's own `cpu_percent` begins anew in each
+        thread, with 0.)"""
+        if time.monotonic() - self._times_at < FIRST_SECONDS:
+            time.sleep(FIRST_SECONDS)
+        busy, whole = _processor_times()
+        if whole > self._times[1]:
+            self._percent = 100 * (busy - self._times[0]) / (whole - self._times[1])
+        self._times, self._times_at = (busy, whole), time.monotonic()
+        return min(max(self._percent, 0.0), 100.0)
 
     def _asked(self) -> tuple[Mapping[str, Any], str]:
         try:
@@ -70,6 +86,13 @@ class MachineLoad:
         jobs = self.service.store.find_many(list(given)).values()
         running = sorted((job for job in jobs if job.status == Status.RUN), key=lambda job: job.started or 0.0)
         return [_held(job, given[job.id]) for job in running]
+
+
+def _processor_times() -> tuple[float, float]:
+    """Seconds that all processors worked, and all of their seconds, since the machine started."""
+    times = psutil.cpu_times()
+    whole = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)  # which are counted as user's too
+    return whole - times.idle - getattr(times, "iowait", 0.0), whole
 
 
 def _held(job: Job, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def blueprint() -> Blueprint:
 
 @describes(
     json=True,
-    answer="`cpu_percent` of `cpus`, `memory`, `disk`, `gpus`; `jobs`: what each that runs holds, in numbers and words.",
+    answer="`cpu_percent` of `cpus` (of which `usable_cpus` may be used), `memory`, `disk`, `gpus`; `jobs`: what each that runs "
+    "holds, in numbers and words.",
 )
 def machine() -> Any:
     """The load of the machine and its GPUs, and which job holds what."""

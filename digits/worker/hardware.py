@@ -15,6 +15,7 @@ import psutil
 
 from digits.domain.events import Event, HardwareEvent
 from digits.errors import DigitsError
+from digits.utils.cores import usable_cores
 from digits.utils.processes import group_members
 
 SAMPLE_SECONDS = 2.0
@@ -31,6 +32,7 @@ class HardwareMonitor:
         self._emit = emit
         self._group = GroupUsage(os.getpgrp())
         self._gpus = GpuUsage(gpus)
+        self._cpus = usable_cores()
         self._seconds = seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hardware", daemon=True)
@@ -47,7 +49,8 @@ class HardwareMonitor:
         """Use since the last sample."""
         cpu, memory = self._group.sample()
         total = psutil.virtual_memory().total
-        return HardwareEvent(cpu_percent=round(cpu, 1), memory=memory, memory_total=total, gpus=self._gpus.sample())
+        gpus = self._gpus.sample()
+        return HardwareEvent(cpu_percent=round(cpu, 1), cpus=self._cpus, memory=memory, memory_total=total, gpus=gpus)
 
     def _loop(self) -> None:
         started = time.monotonic()

@@ -205,7 +205,7 @@ function drawHardware() {
   if (!box) return;
   box.hidden = !now || !isRunning(state);
   if (box.hidden) return;
-  const cores = Math.max(1, Math.ceil(now.cpu_percent / 100), navigator.hardwareConcurrency || 1);
+  const cores = Math.max(1, Math.ceil(now.cpu_percent / 100), now.cpus || 1);
   const meters = [meter("CPU", now.cpu_percent / cores, `${Math.round(now.cpu_percent)} % of one core`)];
   if (now.memory_total) meters.push(memoryMeter("Memory", now.memory, now.memory_total));
   for (const gpu of now.gpus) {
