@@ -28,7 +28,8 @@ def find_job(service: Service, name: str, *kinds: str) -> Job:
     matches = [j for query in queries for j in service.store.query(query).jobs if j.name == name]
     kind = {Kind.PRETRAINED: "pretrained"}.get(Kind(kinds[0]), kinds[0]) if any(kinds) else ""
     if not matches:
-        raise NotFound(f"There is no {kind or 'job'} {name!r}.", advice=f"`digits {kind or 'jobs'} list` shows what there is.")
+        noun = "pretrained model" if kind == "pretrained" else kind or "job"
+        raise NotFound(f"There is no {noun} {name!r}.", advice=f"`digits {kind or 'jobs'} list` shows what there is.")
     return matches[0]
 
 

@@ -34,13 +34,14 @@ def socket_of(jobs_dir: JobsDir) -> str:
         return ""
 
 
-def call(jobs_dir: JobsDir, message: Message, timeout: float) -> Message:
-    """Send the request as soon as a host listens, and wait at most `timeout` seconds for its answer.
+def call(jobs_dir: JobsDir, message: Message, timeout: float, unstarted: float = RESTART_SECONDS) -> Message:
+    """Send the request as soon as a host listens, and wait at most `timeout` seconds for its answer. Where none was started here
+    it is waited for `unstarted` seconds.
 
     Raises HostAway where none comes up, NoAnswerInTime, CommunicationError when it ends over the question (LimitExceeded: because
     of one of our limits), and the error it answers with.
     """
-    deadline = time.monotonic() + min(timeout, RESTART_SECONDS)
+    began = time.monotonic()
     while True:
         path = socket_of(jobs_dir)
         try:
@@ -49,7 +50,7 @@ def call(jobs_dir: JobsDir, message: Message, timeout: float) -> Message:
             connection = messages.connect(path)
             break
         except CommunicationError as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > min(timeout, RESTART_SECONDS if path else unstarted):
                 advice = "It runs beside the server: `digits serve`."
                 raise HostAway(f"The plugin host cannot be reached: {error.message}", advice=advice) from error
         time.sleep(POLL_SECONDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from digits.domain.jobs import Status
 from digits.service import accounts
 from tests.browser.conftest import name_yourself
 from tests.builders import make_job
@@ -20,7 +21,7 @@ def test_the_printed_address_opens_a_session_that_can_act_and_end(page: Page, tm
         page.get_by_label("Token").fill("wrong")
         page.get_by_role("button", name="Login").click()
         expect(page.get_by_role("alert")).to_contain_text("That is not the token.")
-        job = make_job(server.service, name="mine", owner=accounts.default_user())
+        job = make_job(server.service, name="mine", owner=accounts.default_user(), status=Status.DONE)
         page.goto(f"{server.url}/?token={accounts.new_first_token(server.service)}")
         assert "token" not in page.url
         line = page.locator(f'tr[data-id="{job.id}"]')

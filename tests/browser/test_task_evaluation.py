@@ -18,16 +18,16 @@ from tests.web.evaluations.test_samples import finished
 
 
 @pytest.fixture
-def evaluation(web_server: RunningServer) -> Job:
+def evaluation(live_server: RunningServer) -> Job:
     maps = [np.full((20, 30), n % 2, np.uint8) for n in range(30)]
-    return finished(web_server.service, "map", maps)
+    return finished(live_server.service, "map", maps)
 
 
 def test_the_worst_come_first_and_pictures_can_be_taken_away(
-    page: Page, context: BrowserContext, web_server: RunningServer, evaluation: Job, tmp_path: Path
+    page: Page, context: BrowserContext, live_server: RunningServer, evaluation: Job, tmp_path: Path
 ) -> None:
-    name_yourself(context, web_server)
-    page.goto(f"{web_server.url}/evaluations/{evaluation.id}")
+    name_yourself(context, live_server)
+    page.goto(f"{live_server.url}/evaluations/{evaluation.id}")
     gallery = page.locator("[data-gallery]")
     expect(gallery).to_have_attribute("data-drawn", "0")
     expect(gallery.locator(".sample-card")).to_have_count(24)
@@ -51,18 +51,18 @@ def test_the_worst_come_first_and_pictures_can_be_taken_away(
 
 
 @pytest.fixture
-def classes(web_server: RunningServer) -> Job:
+def classes(live_server: RunningServer) -> Job:
     """70 pictures of three classes, of which every seventh is taken for the next class."""
-    folder = Path(web_server.service.settings.data_dirs) / "pictures"
+    folder = Path(live_server.service.settings.data_dirs) / "pictures"
     folder.mkdir(exist_ok=True)
     for n in range(70):
         Image.new("RGB", (40, 30), (3 * n, 0, 200)).save(folder / f"{n}.png")
-    return make_evaluation(web_server.service, ["a", "b", "c"], [str(folder / f"{n}.png") for n in range(70)])
+    return make_evaluation(live_server.service, ["a", "b", "c"], [str(folder / f"{n}.png") for n in range(70)])
 
 
-def test_pictures_are_chosen_by_class(page: Page, context: BrowserContext, web_server: RunningServer, classes: Job) -> None:
-    name_yourself(context, web_server)
-    page.goto(f"{web_server.url}/evaluations/{classes.id}")
+def test_pictures_are_chosen_by_class(page: Page, context: BrowserContext, live_server: RunningServer, classes: Job) -> None:
+    name_yourself(context, live_server)
+    page.goto(f"{live_server.url}/evaluations/{classes.id}")
     cards = page.locator("[data-gallery] .sample-card")
     expect(cards).to_have_count(24)
     expect(cards.first).to_have_class(re.compile("is-wrong"))
@@ -86,9 +86,9 @@ def test_pictures_are_chosen_by_class(page: Page, context: BrowserContext, web_s
     expect(cards).to_have_count(24)
 
 
-def test_an_address_names_order_and_page(page: Page, context: BrowserContext, web_server: RunningServer, classes: Job) -> None:
-    name_yourself(context, web_server)
-    page.goto(f"{web_server.url}/evaluations/{classes.id}?sort=index&size=25&page=9")
+def test_an_address_names_order_and_page(page: Page, context: BrowserContext, live_server: RunningServer, classes: Job) -> None:
+    name_yourself(context, live_server)
+    page.goto(f"{live_server.url}/evaluations/{classes.id}?sort=index&size=25&page=9")
     cards = page.locator("[data-gallery] .sample-card")
     expect(cards).to_have_count(20)  # the last page
     expect(cards.last).to_contain_text("69.png")

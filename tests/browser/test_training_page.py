@@ -177,7 +177,7 @@ def test_the_best_snapshot_is_what_is_downloaded_and_tried(
     for epoch, best in ((1, True), (2, False)):
         path = f"snapshots/epoch_{epoch}.pt"
         training.writer.emit(SnapshotEvent(step=10 * epoch, epoch=epoch, path=path, metrics={"loss": 1.0}, best=best))
-    expect(download).to_have_attribute("href", re.compile(r"/download\.zip\?epoch=best$"))
+    expect(download).to_have_attribute("href", re.compile(r"/download\.zip\?named=1&epoch=best$"))
     select = page.locator("select[data-snapshot]").first
     expect(select).to_have_value("1")
     training.writer.emit(SnapshotEvent(step=30, epoch=3, path="snapshots/epoch_3.pt", metrics={"loss": 0.5}, best=True))

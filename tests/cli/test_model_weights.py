@@ -60,7 +60,7 @@ def test_a_pretrained_network_is_a_model_or_one_of_the_list(service: Service, da
         (("--pretrained-networks", "lenet", "--network", "lenet"), "--network and --pretrained-networks exclude each other"),
         (("--custom-network-snapshot", "x.safetensors"), "Give --network-file too"),
         (("--use-pretrained-weights", "--previous", "the first one"), "Give --network, or leave it out"),
-        (("--pretrained-networks", "nobody's"), "There is no model"),
+        (("--pretrained-networks", "nobody's"), "There is no pretrained model"),
     ],
 )
 def test_weights_of_another_way_are_refused(

@@ -25,6 +25,7 @@ LIST_SECONDS = 5.0
 TABLE_SECONDS = 8.0
 TABLE_LIMIT = 600.0  # importing many plugins for the first time is no hang
 MENU_SECONDS = 0.5
+PICTURE_SECONDS = 0.5  # of a page with many: none of them waits longer for a host that nobody started
 FIRST_SECONDS = 4.0  # for who needs the table: the host imports plugins when it is asked for the first time
 SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form"})
 DEFAULT_VIEW = "all-raw-data"
@@ -165,7 +166,8 @@ def read_foreign(service: Service, operation: str, header: Mapping[str, Any]) ->
     it ended over it."""
     seconds = service.settings.request_seconds
     try:
-        return call(service.jobs_dir, Message({**header, "op": operation, "limit": seconds}), seconds)
+        message = Message({**header, "op": operation, "limit": seconds})
+        return call(service.jobs_dir, message, seconds, unstarted=PICTURE_SECONDS)
     except NoAnswerInTime as error:
         words = f"{header['path']} could not be read within {seconds:g} seconds."
         raise LimitExceeded(words, advice=_who_limits(service, seconds).strip()) from error
