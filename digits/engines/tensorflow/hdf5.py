@@ -11,7 +11,7 @@ UNPACKED_AT_LEAST = 1 << 28  # bytes that even a small file may unpack to
 
 
 def check_values(handle: h5py.File, size: int) -> None:
-    """Everything in an HDF5 file of `size` bytes lies in it: no link leads to another file, no values are kept in one, and no
+    """Everything in an HDF5 file of `size` bytes lies in it: no link leads elsewhere, no values are kept in another file, and no
     more are claimed than can be packed into it. Raises ValueError."""
 
     def fault(name: str, item: Any) -> str | None:  # an exception would not leave the library whole
@@ -24,7 +24,9 @@ def check_values(handle: h5py.File, size: int) -> None:
         return None
 
     def fault_of_link(name: str, link: Any) -> str | None:
-        return f"{name} is a link to another file" if isinstance(link, h5py.ExternalLink) else None
+        if isinstance(link, h5py.ExternalLink):
+            return f"{name} is a link to another file"
+        return f"{name} is a link to another place in the file" if isinstance(link, h5py.SoftLink) else None
 
     if found := handle.visititems_links(fault_of_link) or handle.visititems(fault):
         raise ValueError(found)

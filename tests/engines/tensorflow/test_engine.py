@@ -302,6 +302,6 @@ def test_a_snapshot_that_came_with_a_model_of_others_leads_nowhere(tmp_path: Pat
             place["0"] = h5py.SoftLink("/elsewhere")
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as packed:
         packed.write(tmp_path / "w.weights.h5", "model.weights.h5")
-    with pytest.raises(DigitsError, match=r"another file|SoftLink"):  # of soft links Keras itself wants none
+    with pytest.raises(DigitsError, match=r"another (file|place)"):
         load_into(model, tmp_path / "model.keras")
     assert not (model.get_weights()[0] == 7).any()

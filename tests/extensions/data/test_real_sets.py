@@ -50,7 +50,7 @@ def test_the_same_blood_cells_in_four_forms(shared_data: Path, tmp_path: Path) -
     for form, run in runs.items():
         assert run.info.extra["annotation_format"] == form
         assert run.info.class_labels == first.info.class_labels
-        assert run.info.content_hash == first.info.content_hash
+        assert (run.reader().numbers("hash") == first.reader().numbers("hash")).all()  # the same pictures
         for boxes, wanted in zip(run.reader().labels(range(12)), expected, strict=True):
             assert (boxes["class"] == wanted["class"]).all()
             for name in ("x0", "y0", "x1", "y1"):

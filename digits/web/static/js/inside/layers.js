@@ -19,9 +19,15 @@ import { debounced } from "../parts/timing.js";
  * @property {[number[], number[], number[]] | null} histogram
  * @property {number} nonfinite
  */
-/** @typedef {{name: string, kind: string, parameters: number, weights: Statistics[], activations: Statistics[], reason: string, note: string}} Layer */
+/**
+ * @typedef {{name: string, kind: string, parameters: number, weights: Statistics[], activations: Statistics[], reason: string,
+ *   note: string}} Layer
+ */
 /** @typedef {{low: number, high: number, shown: number, total: number, reason: string, note: string}} Drawing */
-/** @typedef {{layer: Layer, of: "weights" | "activations", part: string, drawing: Drawing, image: string, snapshot_epoch: number, network: string}} Shown */
+/**
+ * @typedef {{layer: Layer, of: "weights" | "activations", part: string, drawing: Drawing, image: string,
+ *   snapshot_epoch: number, network: string}} Shown
+ */
 
 const TILES = 64;
 const COLOURED = "In the colours of the picture";

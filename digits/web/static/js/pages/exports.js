@@ -27,7 +27,10 @@ import { snapshotChoice } from "../parts/snapshot_list.js";
  * @property {{runtime: string, p50_ms: number, p95_ms: number}[]} [timings]
  * @property {{name: string, title: string, url: string}[]} packages
  */
-/** @typedef {{max_difference: number | null, metric_drop: number | null, metric?: string, model?: number, export?: number, pictures?: number, total?: number, reason?: string}} Parity */
+/**
+ * @typedef {{max_difference: number | null, metric_drop: number | null, metric?: string, model?: number, export?: number,
+ *   pictures?: number, total?: number, reason?: string}} Parity
+ */
 /** @typedef {{epoch: number, best: boolean}} SnapshotChoice */
 
 const BUSY_MS = 1500;
@@ -64,7 +67,7 @@ function exportRow(row) {
       row.url && el("a", { class: "btn btn-outline-secondary btn-sm", href: row.url }, icon("download"), " Download"),
       " ",
       ENDED.includes(row.status) && deleteButton(row),
-      row.packages.length &&
+      row.packages.length > 0 &&
         el("div", { class: "links" }, ...row.packages.flatMap((one) => [el("a", { href: one.url }, one.title), " "])),
     ),
   );

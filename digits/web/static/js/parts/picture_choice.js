@@ -2,7 +2,10 @@
 // Which pictures of an evaluation are shown, in which order and on which page, as the address of its page has it.
 
 /** @typedef {"only" | "review" | "label" | "predicted" | "sort" | "order" | "size" | "page"} Name */
-/** @typedef {Record<Name, string>} Choice `only` is wrong, right or empty, `review` what was said; `label` and `predicted` are numbers of classes or empty */
+/**
+ * @typedef {Record<Name, string>} Choice `only` is wrong, right or empty, `review` what was said; `label` and `predicted` are
+ *   numbers of classes or empty
+ */
 
 export const ALL = { only: "", review: "", label: "", predicted: "" };
 
