@@ -154,13 +154,25 @@ def export_file(service: Service, model: Job, export: Export) -> Archive:
 
 def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Member]:
     """The files of an archive, opened."""
+    members: list[Member] = []
+    try:
+        _gather(members, service, model, snapshot)
+    except BaseException:
+        for member in members:
+            member.source.close()
+        raise
+    return members
+
+
+def _gather(members: list[Member], service: Service, model: Job, snapshot: Snapshot) -> None:
     folder = service.folder(model.id).path
     weights = folder / snapshot.path
     meta = snapshot_metadata(weights)
     labels = [str(label) for label in meta.get("class_labels", ())]
     say = pretrained_dict if model.kind == Kind.PRETRAINED else model_dict
     info = {**say(service, model), "snapshot file": weights.name, "snapshot epoch": snapshot.epoch}
-    members = [text_member("info.json", json.dumps(info, sort_keys=True, indent=4, ensure_ascii=False)), file_member(weights)]
+    members.append(text_member("info.json", json.dumps(info, sort_keys=True, indent=4, ensure_ascii=False)))
+    members.append(file_member(weights))
     if (folder / "network.py").is_file():
         members.append(file_member(folder / "network.py"))
     members += _layer_files(service, model)
@@ -184,7 +196,6 @@ def model_members(service: Service, model: Job, snapshot: Snapshot) -> list[Memb
         ]
     for export, place in exported:
         members += [file_member(place / name, name_in_archive(export, name)) for name, _ in export.files]
-    return members
 
 
 def name_in_archive(export: Export, name: str) -> str:

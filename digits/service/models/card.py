@@ -72,7 +72,7 @@ def _page(service: Service, model: Job) -> TrainingPage | None:
     """What is known of the training; None where its folder does not say it: weights can be taken away all the same."""
     try:
         return training_page(service, model)
-    except (DigitsError, KeyError, TypeError, ValueError):
+    except (DigitsError, OSError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -95,7 +95,10 @@ def from_model(service: Service, model: Job, epoch: float | str | None = None, o
     `find_snapshot` raises."""
     snapshot, folder = find_snapshot(service, model, epoch), service.folder(model.id)
     path, meta = folder.snapshot_file(snapshot.path), snapshot_metadata(folder.snapshot_file(snapshot.path))
-    layers, row = layer_file_of(folder), frameworks()[model.framework]
+    row = frameworks().get(model.framework)
+    if row is None:
+        raise BadRequest(f"{model.name} is of no framework that is installed here.", advice="Install its package.")
+    layers = layer_file_of(folder)
     if layers is not None and layers.copy_name != f"{MODULE}.py":
         raise BadRequest(f"{layers.name} is compiled Python, which does not travel.", advice="Train with its .py file.")
     dataset = service.folder(model.dataset_id).find_dataset_info() if model.dataset_id else None

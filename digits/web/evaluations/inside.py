@@ -155,9 +155,6 @@ def values(job_id: str) -> Response:
 def explain(job_id: str) -> Any:
     """Why a model answers so for one picture."""
     model, snapshot = _model_and_snapshot(job_id)
-    picture = _picture(model)
-    if picture is None:
-        raise BadRequest("There is no picture to explain.", advice="Send record (val:0), image_path or image_file.")
     options = {
         "method": arguments.choice("method", METHODS, ""),
         "target": arguments.text("target"),
@@ -166,6 +163,9 @@ def explain(job_id: str) -> Any:
         "sanity": arguments.flag("sanity"),
         "values": arguments.flag("values"),
     }
+    picture = _picture(model)
+    if picture is None:
+        raise BadRequest("There is no picture to explain.", advice="Send record (val:0), image_path or image_file.")
     return json_answer(inside.explain(get_service(), model, snapshot, picture, options))
 
 

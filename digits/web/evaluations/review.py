@@ -66,7 +66,7 @@ def as_table(job_id: str) -> Response:
     return as_csv(review.review_rows(get_service(), job), f"{job.id}_review.csv")
 
 
-@describes(json=True, arguments=pages.OF_ROWS, answer="A list of pictures, `path [class-number]` a line.")
+@describes(json=True, arguments=pages.BY_CLASS, answer="A list of pictures, `path [class-number]` a line.")
 def as_list(job_id: str) -> Response:
     """The chosen pictures of an evaluation as a list that a new data set takes."""
     job = _job(job_id)

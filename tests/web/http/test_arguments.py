@@ -36,7 +36,8 @@ NO_NUMBERS = ("x", "1_0", "٣", "²", "1३", "nan", "-inf", "1e999", "0x10", "-
 NO_WHOLE_NUMBERS = (*NO_NUMBERS, "-1", "+1", "1.5", "1e2", str(LARGEST + 1), "9" * 400)
 WHOLE_NUMBERS = ("", " ", "0", "007", " 2 ", str(LARGEST), str(2**31), str(10**9))
 DECIMALS = frozenset({"snapshot_epoch", "epoch"})  # read in digits.service: snapshots lie between epochs too
-FROM_ONE = (("size", "0"), ("seeds", "0"), ("version", "0"), ("top", "0"))  # numbers of which there must be one at least
+FROM_ONE = tuple((name, "0") for name in ("size", "seeds", "version", "top", "most"))  # of which there must be one at least
+UNAVAILABLE = 503  # what a number that is one gets where a model would have to be loaded: no supervisor runs here
 OTHER_TEXTS = frozenset({"record", "move", "tab"})  # a number is a part of them, or one of what they may be
 
 
@@ -120,8 +121,10 @@ def numeric_arguments(app: Flask, jobs: dict[str, Job]) -> list[Argument]:
     """Every argument of a number that any route tells of."""
     found = []
     for rule, method, address, note in routes(app, jobs):
-        if rule.endpoint == "inference.show_evaluation_json":
+        if rule.endpoint in ("inference.show_evaluation_json", "inference.inside"):
             continue  # its arguments are for the page
+        if rule.endpoint == "inference.choose_threshold":
+            continue  # its label is the name of a class, which may be any text
         form = note.get("form") or {}
         if not isinstance(form, dict):
             form = {}
@@ -167,9 +170,15 @@ def test_whole_numbers_and_blanks_are_taken_by_every_route(client: FlaskClient, 
     wrong = []
     for one in numeric_arguments(client.application, jobs):
         endless = one.address.endswith("/events")
+        if one.name == "grid":
+            continue  # 2 to so many that a picture of the map can be told apart
         for value in WHOLE_NUMBERS if one.name in NUMBERS and not endless else ():
             answer = send(client, one, jobs, value)
-            if answer.status_code >= 500 or b"whole number" in answer.get_data()[:2000] and (one.name, value) not in FROM_ONE:
+            if (
+                answer.status_code not in (*range(500), UNAVAILABLE)
+                or b"whole number" in answer.get_data()[:2000]
+                and (one.name, value) not in FROM_ONE
+            ):
                 wrong.append(f"{one} {value!r}: {answer.status} {answer.get_data()[:200]!r}")
             answer.close()
     assert not wrong, "\n".join(wrong)
@@ -180,7 +189,7 @@ def test_values_of_json_bodies_are_read_as_texts_are(client: FlaskClient, jobs: 
     for one in numeric_arguments(client.application, jobs):
         if one.method == "POST":
             answer = send(client, one, jobs, value, as_json=True)
-            assert answer.status_code < 500, (one, answer.text[:300])
+            assert answer.status_code < 500 or answer.status_code == UNAVAILABLE, (one, answer.text[:300])
 
 
 def test_the_first_of_several_values_counts(client: FlaskClient, jobs: dict[str, Job]) -> None:
