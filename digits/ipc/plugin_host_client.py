@@ -34,9 +34,9 @@ def socket_of(jobs_dir: JobsDir) -> str:
         return ""
 
 
-def call(jobs_dir: JobsDir, message: Message, timeout: float, unstarted: float = RESTART_SECONDS) -> Message:
-    """Send the request as soon as a host listens, and wait at most `timeout` seconds for its answer. Where none was started here
-    it is waited for `unstarted` seconds.
+def call(jobs_dir: JobsDir, message: Message, timeout: float, unstarted: float | None = None) -> Message:
+    """Send the request as soon as a host listens, and wait at most `timeout` seconds for its answer. Where none was started here,
+    `unstarted` says how long it is waited for.
 
     Raises HostAway where none comes up, NoAnswerInTime, CommunicationError when it ends over the question (LimitExceeded: because
     of one of our limits), and the error it answers with.
@@ -50,7 +50,8 @@ def call(jobs_dir: JobsDir, message: Message, timeout: float, unstarted: float =
             connection = messages.connect(path)
             break
         except CommunicationError as error:
-            if time.monotonic() - began > min(timeout, RESTART_SECONDS if path else unstarted):
+            patience = RESTART_SECONDS if path or unstarted is None else unstarted
+            if time.monotonic() - began > min(timeout, patience):
                 advice = "It runs beside the server: `digits serve`."
                 raise HostAway(f"The plugin host cannot be reached: {error.message}", advice=advice) from error
         time.sleep(POLL_SECONDS)
