@@ -162,8 +162,9 @@ def test_nothing_else_in_the_package_scales_data() -> None:
     for_the_eye = {
         "cli/inside.py",
         "images/addresses.py",
+        "images/layer_maps.py",
         "images/tiles.py",
-        "service/evaluations/inputs.py",
+        "plugin_host/pictures.py",
         "worker/probes/augmentation_preview.py",
         "service/models/templates/pictures.py",
         "service/models/templates/predicting.py",

@@ -68,7 +68,7 @@ def _not_here(*_: object, **__: object) -> None:
     raise AssertionError("read in this process")
 
 
-def _too_late(*_: object) -> None:
+def _too_late(*_: object, **__: object) -> None:
     from digits.ipc.messages import NoAnswerInTime
 
     raise NoAnswerInTime("No answer.")
