@@ -26,6 +26,7 @@ class Prepared:
     feature: np.ndarray | None
     origin: Origin | None = None
     note: str = ""
+    decode_seconds: float = 0.0
     error: DigitsError | None = None
 
 

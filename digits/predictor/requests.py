@@ -8,7 +8,7 @@ to at that moment; without them all may. `together` lets pictures go through the
 (`digits.predictor.together`), `moments` adds to each result the mean and the mean square of every channel of what the network
 was given, `brief` leaves `meta` out. The answer has `results` (per picture the names of its `outputs` and a
 `note` on what was converted, or an `error`; with `candidates`, where the network has them, `suppression`; `origin`, where the
-main output lies over the picture), `meta`, `device`, `seconds`,
+main output lies over the picture), `meta`, `device`, `seconds` (`decode`, a part of `prepare`, `forward`, `post`),
 `layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
 given picture), and as PNG `<i>/image` and `layer/<j>`. `forward`: the array `batch`, features (N, C, H, W) in stored units; the
 answer has the arrays `output/<name>` (N, …), `seconds` and, with `moments`, a list of them. `ping`: `meta`, `device`. What looks
@@ -79,7 +79,9 @@ def predict(model: LoadedModel, request: Message) -> Message:
     prepared = prepare_all(model, request)
     ready = time.perf_counter()
     outputs, candidates = _forward(model, prepared, header)
-    seconds = {"prepare": ready - started, "forward": time.perf_counter() - ready}
+    answered = time.perf_counter()
+    decode = sum(one.decode_seconds for one in prepared)
+    seconds = {"decode": decode, "prepare": ready - started, "forward": answered - ready}
     described = model.meta.get("image") or {}
     arrays = _arrays(prepared, outputs, described, image=bool(header.get("image")), inputs=bool(header.get("input")))
     results: list[dict[str, Any]] = [
@@ -98,6 +100,7 @@ def predict(model: LoadedModel, request: Message) -> Message:
         results[number]["origin"] = origin.numbers
         if header.get("in_picture"):
             arrays[f"{number}/in_picture"] = find()
+    seconds["post"] = time.perf_counter() - answered
     if header.get("layers") and prepared[0].feature is not None:
         body["layers"], drawn = _layers(model, prepared[0].feature)
         arrays.update(drawn)

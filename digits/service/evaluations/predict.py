@@ -76,7 +76,8 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PredictorResponse:
-    """What a predictor said. `meta` is the Predictor's (task, class_labels, …), `seconds` has `prepare` and `forward`."""
+    """What a predictor said. `meta` is the Predictor's (task, class_labels, …), `seconds` has `prepare`, of it `decode`,
+    `forward` and, after that, `post`."""
 
     results: list[Prediction]
     meta: dict[str, Any]

@@ -30,6 +30,7 @@ const path = find("#image_path", one, HTMLInputElement);
 const record = perhaps("[data-record-field]", one, HTMLInputElement);
 const preview = find("[data-preview]", one, HTMLImageElement);
 const hint = find("[data-drop-hint]", one);
+const options = /** @type {HTMLInputElement[]} */ (all("[data-room-options] :is(input, select)[name]", one));
 const result = find("[data-result]", one);
 const board = find("[data-result-board]", one);
 let cards = /** @type {CardBoard | null} */ (null);
@@ -105,7 +106,7 @@ async function run() {
   result.classList.add("busy");
   const sent = new FormData(form);
   const body = new FormData();
-  for (const name of ASKED) {
+  for (const name of [...ASKED, ...options.map((input) => input.name)]) {
     const value = sent.get(name);
     if (value) body.set(name, value);
   }
@@ -163,7 +164,7 @@ function scores(predictions) {
 
 file.addEventListener("change", chooseFile);
 path.addEventListener("change", choosePath);
-for (const field of [find("[data-snapshot]", form), perhaps("#dont_resize", one)]) {
+for (const field of [find("[data-snapshot]", form), perhaps("#dont_resize", one), ...options]) {
   field?.addEventListener("change", () => isChosen() && run());
 }
 for (const button of all("[data-record]", one)) button.addEventListener("click", () => chooseRecord(button));
