@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from digits.domain.jobs import Kind
 from digits.storage.jobs.store import JobQuery
@@ -59,8 +59,23 @@ def test_the_list_of_folders_does_not_lie_over_the_answer(
     expect(proposals.first).to_contain_text("4 records")
     expect(page.locator(".recognise .suggestions")).to_be_hidden()
     proposals.get_by_role("link", name="Object detection (YOLO").click()
+    expect(page.get_by_role("heading", name="New Object Detection Dataset")).to_be_visible()
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("[data-preview-answer]")).to_contain_text("1 of the 4 samples tried could not be read: a.png.")
+
+
+def test_a_click_that_comes_before_the_scripts_is_answered_when_they_are_there(
+    page: Page, context: BrowserContext, live_server: RunningServer
+) -> None:
+    name_yourself(context, live_server)
+
+    def late(route: Route) -> None:
+        page.get_by_role("button", name="Preview").click()
+        route.continue_()
+
+    page.route("**/pages/dataset_preview*.js*", late)
+    page.goto(f"{live_server.url}/datasets/images/classification/new")
+    expect(page.locator("[data-preview-answer]")).to_be_visible()
 
 
 def test_a_preview_that_cannot_be_says_why(page: Page, context: BrowserContext, live_server: RunningServer) -> None:

@@ -11,8 +11,8 @@ UNPACKED_AT_LEAST = 1 << 28  # bytes that even a small file may unpack to
 
 
 def check_values(handle: h5py.File, size: int) -> None:
-    """Everything in an HDF5 file of `size` bytes lies in it: no link leads elsewhere, no values are kept in another file, and no
-    more are claimed than can be packed into it. Raises ValueError."""
+    """Everything in an HDF5 file of `size` bytes lies in it under its own name: no link leads elsewhere (Keras writes none), no
+    values are kept in another file, and no more are claimed than can be packed into it. Raises ValueError."""
 
     def fault(name: str, item: Any) -> str | None:  # an exception would not leave the library whole
         if not isinstance(item, h5py.Dataset):
