@@ -15,7 +15,7 @@ from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
 from digits.cli.sources import absolute_value, shown_values
 from digits.cli.tables import find_job
-from digits.domain.inference import main_output
+from digits.domain.inference import TTA, Answering, main_output
 from digits.domain.jobs import PREDICTING
 from digits.domain.metrics import nonfinite_text
 from digits.domain.training import TaskOptions
@@ -26,12 +26,13 @@ from digits.ipc.scratch import scratch_folder
 from digits.service import Service
 from digits.service.datasets.from_source import inference_form
 from digits.service.evaluations import inputs, sources
+from digits.service.evaluations.answering import answering_of, check_answering, outputs_json
 from digits.service.evaluations.predict import best, gives_one_class
 from digits.service.evaluations.saved import save_predictions
 from digits.service.evaluations.sources import TestResults
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
-from digits.service.plugins.views import ViewSample, plain
+from digits.service.plugins.views import ViewSample
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.storage.modes import of_the_user
@@ -58,6 +59,11 @@ from digits.utils.names import is_address
     "--num-test-images", default=0, type=click.IntRange(0), help="Only the first N of a list or database. [default: all]"
 )
 @click.option("--dont-resize", is_flag=True, help="Keep the pictures' sizes.")
+@click.option("--tiling", is_flag=True, help="Answer pictures larger than the network's input in overlapping tiles.")
+@click.option("--tile-overlap", default="", metavar="SHARE", help="How much tiles overlap, 0 to 0.5 of a tile. [default: 0.25]")
+@click.option(
+    "--tta", multiple=True, metavar="|".join(TTA), help="Answer with the mean over the picture and what these make of it."
+)
 @click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many classes or boxes to print.")
 @click.option(
@@ -76,15 +82,17 @@ def predict(
     """
     with open_service(jobs_dir) as service:
         job, snapshot = _model(service, model, epoch)
+        how = answering_of(given["tiling"], given["tile_overlap"], given["tta"])
+        check_answering(job, how)
         plugins = any(given[name] for name in ("own", "db", "records"))  # the plugin host reads the databases of others too
         with answering(service, plugins=plugins), scratch_folder(service.jobs_dir) as scratch:
-            tested = _tested(service, job, snapshot, scratch, given)
+            tested = _tested(service, job, snapshot, scratch, given, how)
             meta = read_json(service.folder(job.id).path / META_FILE)
             if save:
                 with of_the_user():
                     save_predictions(save, tested.samples)
             if as_json:
-                print_json(_as_json(job, snapshot, tested, meta, top))
+                print_json(_as_json(job, snapshot, tested, meta, top, how))
             else:
                 _print(tested, meta, top)
     sys.exit(0 if tested.samples else 1)
@@ -105,7 +113,9 @@ def _model(service: Service, name: str, epoch: str | None) -> tuple[Job, Snapsho
     return job, find_snapshot(service, job, epoch)
 
 
-def _tested(service: Service, model: Job, snapshot: Snapshot, scratch: Path, given: dict[str, Any]) -> TestResults:
+def _tested(
+    service: Service, model: Job, snapshot: Snapshot, scratch: Path, given: dict[str, Any], how: Answering
+) -> TestResults:
     """What comes of the one source that is given. Raises BadRequest for none or several."""
     asked = {
         "files": given["files"] or given["records"],
@@ -120,18 +130,18 @@ def _tested(service: Service, model: Job, snapshot: Snapshot, scratch: Path, giv
     keep, limit, last = given["dont_resize"], given["num_test_images"], (scratch, False)
     if given["list_file"]:
         folder = str(Path(given["image_folder"]).expanduser().absolute())
-        return sources.run_list(service, model, read_text(given["list_file"]), folder, limit, snapshot, keep, *last)
+        return sources.run_list(service, model, read_text(given["list_file"]), folder, limit, snapshot, keep, *last, how=how)
     if given["db"]:
         path = str(Path(given["db"]).expanduser().absolute())
-        return sources.run_database(service, model, path, limit, snapshot, *last)
+        return sources.run_database(service, model, path, limit, snapshot, *last, how=how)
     if given["own"]:
         dataset, values = _own_form(service, model, given["own"])
-        return sources.run_extension(service, model, dataset, values, snapshot, *last)
+        return sources.run_extension(service, model, dataset, values, snapshot, *last, how=how)
     pictures = [
         (name, inputs.from_path(service, name if is_address(name) else str(Path(name).absolute()))) for name in _named(given)
     ]
     records = [(text, inputs.from_record(service, model, text)) for text in given["records"]]
-    return sources.run_pictures(service, model, [*pictures, *records], snapshot, keep, *last)
+    return sources.run_pictures(service, model, [*pictures, *records], snapshot, keep, *last, how=how)
 
 
 def _named(given: dict[str, Any]) -> list[str]:
@@ -165,16 +175,21 @@ def _own_form(service: Service, model: Job, texts: Sequence[str]) -> tuple[Job, 
     return dataset, values
 
 
-def _as_json(model: Job, snapshot: Snapshot, tested: TestResults, meta: dict[str, Any], top: int) -> dict[str, Any]:
+def _as_json(
+    model: Job, snapshot: Snapshot, tested: TestResults, meta: dict[str, Any], top: int, how: Answering
+) -> dict[str, Any]:
     """The keys of `infer_many.json` and what model and weights answered."""
+    outputs = {sample.key: outputs_json(sample, how) for sample in tested.samples}
+    said = {key: [tested.notes.get(key, ""), text] for key, (_, text) in outputs.items()}
+    notes = {key: " ".join(filter(None, texts)) for key, texts in said.items() if any(texts)}
     found: dict[str, Any] = {
         "model_id": model.id,
         "snapshot_epoch": snapshot.epoch,
-        "outputs": {s.key: {name: plain(array) for name, array in s.outputs.items()} for s in tested.samples},
+        "outputs": {key: values for key, (values, _) in outputs.items()},
         "skipped": tested.skipped,
         "nonfinite": tested.nonfinite,
     }
-    found |= {"notes": tested.notes} if tested.notes else {}
+    found |= {"notes": notes} if notes else {}
     lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
     if lying:
         found |= {"scale": {key: lies["scale"] for key, lies in lying.items()}, "in_picture": lying}

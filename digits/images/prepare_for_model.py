@@ -26,7 +26,7 @@ from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.storage.records.codec import as_stored, encoding_of
 from digits.utils.image import load_image
 from digits.utils.resizing import centre_part
-from digits.utils.stored import read_stored
+from digits.utils.stored import MAX_PIXELS, read_stored
 
 SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": ".png"}
 
@@ -49,17 +49,18 @@ class PreparedPicture(NamedTuple):
 class Preparer:
     """Makes features (C, H, W) of picture files: call it with a path or the bytes of a file.
 
-    With `dont_resize` the picture keeps its size; its channels are brought to those of the data set all the same. A picture
+    With `dont_resize` the picture keeps its size, and so it does where it is to be answered in tiles (`tiled`), but that it is
+    enlarged until the network's input fits into it; its channels are brought to those of the data set all the same. A picture
     that keeps its size but is smaller than the network's input is enlarged. Where a plugin made the records, nobody knows how it
     read its files: a picture of another type than theirs is given it with its values unscaled, as an entry among theirs would be.
     A call raises LoadImageError for what cannot be read, DataError for what does not fit.
     """
 
-    def __init__(self, meta: Mapping[str, Any], *, dont_resize: bool = False) -> None:
+    def __init__(self, meta: Mapping[str, Any], *, dont_resize: bool = False, tiled: bool = False) -> None:
         self._preparation = _preparation(meta)
         self._least = _least(meta)
-        self._enlarges = self._preparation.keep_size and not dont_resize
-        if dont_resize:
+        self._enlarges = tiled or (self._preparation.keep_size and not dont_resize)
+        if dont_resize or tiled:
             self._preparation = replace(self._preparation, keep_size=True, padding=(0, 0))
         self._encoding = encoding_of(meta.get("image") or {})
         self._converts = "dtype" not in (meta.get("image") or {})
@@ -100,6 +101,9 @@ class Preparer:
             return own
         scale = max(want / have for have, want in zip(prepared, least, strict=True))
         size = [max(want, round(have * scale)) for have, want in zip(prepared, least, strict=True)]
+        if size[0] * size[1] > MAX_PIXELS:
+            found = f"It is {width}x{height} pixels; enlarged until the network's input of {least[0]}x{least[1]} fits into it"
+            raise LoadImageError(f"{found} it would be {size[0]}x{size[1]}.", advice="Cut it first.")
         return replace(own, keep_size=False, resize_mode="squash", width=size[0], height=size[1])
 
 
@@ -172,15 +176,16 @@ class Fitting:
     """Records of another data set as a model wants them, and what it makes of them back at their own size; `wanted` is (C, H, W).
 
     Where an output belongs to places of the picture, sizes are squashed: a place at x of a width w comes to lie at x · W / w.
-    Other models get the picture as their own data set would have resized it. `encoding` is that of the records.
+    Other models get the picture as their own data set would have resized it. `encoding` is that of the records. Pictures that are
+    answered in tiles (`tiled`) keep their sizes where the network's input fits into them.
     """
 
-    def __init__(self, meta: Mapping[str, Any], task: Restores, encoding: str = "none") -> None:
+    def __init__(self, meta: Mapping[str, Any], task: Restores, encoding: str = "none", *, tiled: bool = False) -> None:
         how = meta.get("image") or {}
         self.task = task
         self.wanted = tuple(int(n) for n in meta.get("stored_shape") or meta["input_shape"])
         self.least = _least(meta)
-        self.any_size = bool(how.get("keep_size")) or not meta.get("one_size", True)
+        self.any_size = tiled or bool(how.get("keep_size")) or not meta.get("one_size", True)
         self.mode = "squash" if task.of_places else str(how.get("resize_mode") or "squash")
         self.fill = FILLS[fill_of(how)]
         self.dtype = np.dtype((meta.get("preparation") or {}).get("dtype") or "uint8")

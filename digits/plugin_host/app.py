@@ -164,7 +164,7 @@ def _thumbnail(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Messag
 def _prepared_picture(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
     roots, keep = header["allowed_roots"], bool(header.get("dont_resize"))
-    return {}, {"feature": pictures.prepared(str(header["path"]), roots, header["meta"], keep)}
+    return {}, {"feature": pictures.prepared(str(header["path"]), roots, header["meta"], keep, bool(header.get("tiled")))}
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -25,7 +25,7 @@ def thumbnail(path: str, roots: Sequence[str], side: int) -> bytes:
     return buffer.getvalue()
 
 
-def prepared(path: str, roots: Sequence[str], meta: Mapping[str, Any], dont_resize: bool) -> np.ndarray:
+def prepared(path: str, roots: Sequence[str], meta: Mapping[str, Any], dont_resize: bool, tiled: bool = False) -> np.ndarray:
     """A picture file as a model with the description `meta` gets it, (C, H, W). Raises LoadImageError, DataError."""
     with reading_from(of_roots(tuple(roots))):
-        return np.ascontiguousarray(Preparer(meta, dont_resize=dont_resize)(path))
+        return np.ascontiguousarray(Preparer(meta, dont_resize=dont_resize, tiled=tiled)(path))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.inference import Answering
 from digits.errors import BadRequest, DigitsError
 from digits.images.place import Origin
 from digits.images.prepare_for_model import PreparedPicture, Preparer, check_feature
@@ -28,6 +29,11 @@ class Prepared:
     note: str = ""
     decode_seconds: float = 0.0
     error: DigitsError | None = None
+
+
+def how_of(header: Mapping[str, Any]) -> Answering:
+    """How a request wants the model to answer."""
+    return Answering.from_json(header.get("answering") or {})
 
 
 def prepare_all(model: LoadedModel, request: Message) -> list[Prepared]:
@@ -53,16 +59,16 @@ def _prepare_one(model: LoadedModel, entry: Any, request: Message) -> Prepared:
 def _feature(model: LoadedModel, entry: Any, request: Message) -> PreparedPicture:
     if not isinstance(entry, Mapping):
         raise BadRequest("A picture is described in a way that is not understood.")
-    dont_resize = bool(request.header.get("dont_resize"))
+    dont_resize, tiled = bool(request.header.get("dont_resize")), how_of(request.header).tile_overlap is not None
     if "path" in entry:
-        return Preparer(model.meta, dont_resize=dont_resize).prepared(Path(str(entry["path"])))
+        return Preparer(model.meta, dont_resize=dont_resize, tiled=tiled).prepared(Path(str(entry["path"])))
     name = str(entry.get("file", entry.get("feature")))
     if name not in request.arrays:
         raise BadRequest(f"A picture names the array {name}, which was not sent.")
     array = np.asarray(request.arrays[name])
     if "file" in entry:
-        return Preparer(model.meta, dont_resize=dont_resize).prepared(array.tobytes())
+        return Preparer(model.meta, dont_resize=dont_resize, tiled=tiled).prepared(array.tobytes())
     as_given = bool(request.header.get("as_given"))
-    feature = check_feature(array, model.meta, dont_resize=dont_resize, as_given=as_given)
+    feature = check_feature(array, model.meta, dont_resize=dont_resize or tiled, as_given=as_given)
     size = (feature.shape[2], feature.shape[1])
     return PreparedPicture(feature, Origin.of_numbers(entry["origin"]) if "origin" in entry else Origin(size, size))

@@ -5,14 +5,15 @@
 `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is `as_given`: features need not have
 the shape of the training's where the network takes them. `roots` are the folders that files may be read in, whatever links lead
 to at that moment; without them all may. `together` lets pictures go through the network with those of other requests that wait
-(`digits.predictor.together`), `moments` adds to each result the mean and the mean square of every channel of what the network
-was given, `brief` leaves `meta` out. The answer has `results` (per picture the names of its `outputs` and a
-`note` on what was converted, or an `error`; with `candidates`, where the network has them, `suppression`; `origin`, where the
-main output lies over the picture), `meta`, `device`, `seconds` (`decode`, a part of `prepare`, `forward`, `post`),
-`layers`; its arrays are `<i>/output/<name>`, `<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the
-given picture), and as PNG `<i>/image` and `layer/<j>`. `forward`: the array `batch`, features (N, C, H, W) in stored units; the
-answer has the arrays `output/<name>` (N, …), `seconds` and, with `moments`, a list of them. `ping`: `meta`, `device`. What looks
-inside is said in `digits.predictor.inside`. With `scratch`, a folder, large arrays of the answer are files in it.
+(`digits.predictor.together`), `answering` (see `domain.inference.Answering`) is how the model is made to answer, `moments` adds
+to each result the mean and the mean square of every channel of what the network was given, `brief` leaves `meta` out. The
+answer has `results` (per picture the names of its `outputs` and a `note` on what was converted, or an `error`; with
+`candidates`, where the network has them, `suppression`; `origin`, where the main output lies over the picture), `meta`,
+`device`, `seconds` (`decode`, a part of `prepare`, `forward`, `post`), `layers`; its arrays are `<i>/output/<name>`,
+`<i>/input`, `<i>/candidates`, `<i>/in_picture` (the main output as it lies in the given picture), and as PNG `<i>/image` and
+`layer/<j>`. `forward`: the array `batch`, features (N, C, H, W) in stored units; the answer has the arrays `output/<name>` (N,
+…), `seconds` and, with `moments`, a list of them. `ping`: `meta`, `device`. What looks inside is said in
+`digits.predictor.inside`. With `scratch`, a folder, large arrays of the answer are files in it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.inference import main_output
+from digits.engines.answering import answering
 from digits.engines.base import ArrayReport, Candidates, LayerReport, Suppression
 from digits.errors import BadRequest, DataError, DigitsError
 from digits.images import tiles
@@ -39,7 +41,7 @@ from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.predictor import inside
 from digits.predictor.model import LoadedModel
-from digits.predictor.pictures import MAX_PICTURES, Prepared, prepare_all
+from digits.predictor.pictures import MAX_PICTURES, Prepared, how_of, prepare_all
 from digits.tasks import Labels, of
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,10 @@ def ping(model: LoadedModel, request: Message) -> Message:
 def predict(model: LoadedModel, request: Message) -> Message:
     """Prepare the pictures, predict those of one shape together, describe what came out."""
     header = request.header
+    if header.get("layers") and not how_of(header).is_plain:
+        raise BadRequest(
+            "Weights and activations are those of one look at the picture.", advice="Leave tiling and tta out to see them."
+        )
     started = time.perf_counter()
     prepared = prepare_all(model, request)
     ready = time.perf_counter()
@@ -173,6 +179,9 @@ def _answers(
     model: LoadedModel, batch: np.ndarray, switches: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], Candidates | None]:
     """Outputs (N, …) of pictures (N, C, H, W), and their boxes before suppression where requested and known."""
+    how = how_of(switches)
+    if not how.is_plain:
+        return answering(model, how).predict(batch), None
     found = model.candidates(batch) if switches.get("candidates") else None
     if found is not None:
         return found.outputs, found

@@ -263,6 +263,12 @@ class Task(ABC):
         """How outputs become probabilities of the classes: "softmax", "sigmoid", or empty where they are no scores of classes."""
         return self.scores if labels.class_labels else ""
 
+    @property
+    def answers_join(self) -> bool:
+        """Whether answers to parts of a picture, or to a mirrored one, can be put together: numbers may mean places in it, or
+        sums over it, of which nobody knows how they turn."""
+        return self.output_kind != NUMBERS
+
     # -- outputs ------------------------------------------------------------------------------------------------
 
     def kept(self, output: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from digits.domain.inference import main_output
+from digits.domain.inference import Answering, main_output
 from digits.domain.training import TaskOptions
 from digits.images.addresses import picture_address, shown_pair
 from digits.service import Service
@@ -32,10 +32,11 @@ def answer_one(
     *,
     snapshot_epoch: float | str | None = None,
     dont_resize: bool = False,
+    how: Answering = predict.PLAIN,
 ) -> dict[str, Any]:
-    """`kind`, `class_labels`, `colours` and the one of `samples` as an evaluation's page has them (see `sample_pages`), and where
-    outputs are scores of classes the best `predictions` as `[label, percent]`. `nonfinite` is 1 where the answer holds NaN or
-    infinity; `note` says what was converted of the picture.
+    """`how` is as `predict.infer` takes it. `kind`, `class_labels`, `colours` and the one of `samples` as an evaluation's page
+    has them (see `sample_pages`), and where outputs are scores of classes the best `predictions` as `[label, percent]`.
+    `nonfinite` is 1 where the answer holds NaN or infinity; `note` says what was converted of the picture.
 
     `name` is shown for the picture; where it names a record of the model's data set (`val:17`) its label is the truth. Raises
     LoadImageError for what is no picture.
@@ -45,7 +46,7 @@ def answer_one(
     from digits.metrics.base import is_finite
 
     snapshot = find_snapshot(service, model, snapshot_epoch)
-    found = predict.infer(service, model, [picture], snapshot, dont_resize=dont_resize, inputs=True)
+    found = predict.infer(service, model, [picture], snapshot, dont_resize=dont_resize, inputs=True, how=how)
     one, labels = found.results[0], list(found.meta.get("class_labels", ()))
     meta = read_json(service.folder(model.id).path / META_FILE)
     task, of_model = task_of(meta), Labels.of_snapshot(meta)
@@ -73,6 +74,7 @@ def answer_one(
         "predictions": [[p.label, p.percent] for p in best],
         "nonfinite": int(not is_finite(output)),
         "note": one.note,
+        **({"answered": how.words} if not how.is_plain else {}),
         "snapshot_epoch": snapshot.epoch,
         "device": found.device,
         "seconds": found.seconds,

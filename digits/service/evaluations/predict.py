@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from digits import tasks
-from digits.domain.inference import main_output
+from digits.domain.inference import Answering, main_output
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DataError, LimitExceeded
 from digits.ipc import messages
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120.0  # importing torch on a busy machine takes its time
 CHUNK = 32
+PLAIN = Answering()
 PICTURE, RECORD = "picture", "record"  # whose pixels an answer is in
 
 
@@ -106,11 +107,12 @@ def classify_one(
     snapshot_epoch: float | str | None = None,
     top: int = 5,
     layers: bool = False,
+    how: Answering = PLAIN,
 ) -> ClassifiedPicture:
     """Classify one picture. Raises BadRequest for a model of another task, LoadImageError for what is no picture."""
     check_classifies(model)
     snapshot = find_snapshot(service, model, snapshot_epoch)
-    answer = infer(service, model, [picture], snapshot, layers=layers, image=True)
+    answer = infer(service, model, [picture], snapshot, layers=layers, image=True, how=how)
     one = answer.results[0]
     return ClassifiedPicture(
         predictions=best(one.outputs, answer.meta.get("class_labels", ()), top),
@@ -136,13 +138,15 @@ def infer(
     candidates: bool = False,
     in_picture: bool = False,
     as_given: bool = False,
+    how: Answering = PLAIN,
     scratch: Path | None = None,
 ) -> PredictorResponse:
     """Raw outputs of a few pictures in one exchange; one unreadable picture alone raises, among several it has an `error`.
 
     `layers` adds the visualisation of the first picture, `image` PNGs and `inputs` arrays of the prepared pictures,
     `candidates` the boxes of a detection before overlapping ones are suppressed, `in_picture` boxes, masks and pictures in the
-    pixels of the given picture. Features `as_given` need not have the shape of the training's where the network takes them.
+    pixels of the given picture. `how` says that the model answers in tiles, or by the mean over turned pictures; boxes before
+    suppression there are none then. Features `as_given` need not have the shape of the training's where the network takes them.
     Large arrays of the answer stay in files of the folder `scratch`, where one is given (`digits.ipc.scratch.StoredArray`), and
     those of `pictures` may lie there as well.
     """
@@ -152,8 +156,14 @@ def infer(
         entry, payload = picture_entry(picture, f"p{number}")
         requested.append(entry)
         arrays.update(payload)
-    switches = {"dont_resize": dont_resize, "layers": layers, "image": image, "input": inputs, "candidates": candidates}
-    switches |= {"in_picture": in_picture, "as_given": as_given}
+    switches: dict[str, Any] = {
+        "dont_resize": dont_resize,
+        "layers": layers,
+        "image": image,
+        "input": inputs,
+        "candidates": candidates,
+    }
+    switches |= {"in_picture": in_picture, "as_given": as_given, **({} if how.is_plain else {"answering": how.to_json()})}
     roots = [str(root) for root in allowed_roots(service)]
     header = {"op": "predict", "pictures": requested, **switches, "roots": roots, "scratch": str(scratch or "")}
     answer = _answer(request_predictor(service, model, snapshot, messages.Message(header, arrays)))
@@ -171,11 +181,14 @@ def infer_many(
     inputs: bool = False,
     candidates: bool = False,
     in_picture: bool = False,
+    how: Answering = PLAIN,
     scratch: Path | None = None,
 ) -> Iterator[Prediction]:
-    """As `infer` for any number of pictures, in their order and a few at a time; unreadable ones carry their `error`."""
-    for start in range(0, len(pictures), CHUNK):
-        chunk = pictures[start : start + CHUNK]
+    """As `infer` for any number of pictures, in their order and a few at a time, in tiles one by one; unreadable ones carry their
+    `error`."""
+    together = chunk_of(how)
+    for start in range(0, len(pictures), together):
+        chunk = pictures[start : start + together]
         try:
             found = infer(
                 service,
@@ -186,6 +199,7 @@ def infer_many(
                 inputs=inputs,
                 candidates=candidates,
                 in_picture=in_picture,
+                how=how,
                 scratch=scratch,
             )
             yield from found.results
@@ -193,6 +207,11 @@ def infer_many(
             if len(chunk) > 1:
                 raise
             yield Prediction(error=str(error))
+
+
+def chunk_of(how: Answering) -> int:
+    """How many pictures go in one exchange: of large ones the answers are large."""
+    return CHUNK if how.tile_overlap is None else 1
 
 
 def request_predictor(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:

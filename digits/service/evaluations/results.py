@@ -334,6 +334,7 @@ class _Pictures:
             roots = [str(root) for root in paths.allowed_roots(self.service)]
             meta = read_json(self.service.folder(self.spec.model_id).path / META_FILE)
             header = {"path": str(found), "allowed_roots": roots, "meta": meta, "dont_resize": self.spec.dont_resize}
+            header["tiled"] = self.spec.tile_overlap is not None
             return read_foreign(self.service, "prepared-picture", header).arrays["feature"]
         except DigitsError:
             return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from digits.domain.inference import main_output
+from digits.domain.inference import Answering, main_output
 from digits.errors import BadRequest, DataError, DigitsError
 from digits.service import Service
 from digits.service.datasets.from_source import inference_entries
@@ -64,11 +64,12 @@ def run_pictures(
     for_view: bool = True,
     numbers: Sequence[int] = (),
     layers: bool = False,
+    how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one.
-    `numbers` are their places in what was sent, by default as they stand here. `layers` looks inside the network, with a single
-    picture."""
-    requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, **_beside(for_view)}
+    `how` is as `predict.infer` takes it. `numbers` are their places in what was sent, by default as they stand here. `layers`
+    looks inside the network, with a single picture."""
+    requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, "how": how, **_beside(for_view)}
     describe = None if for_view else _describer(service, model)
     ids, given = numbers or range(len(found)), [picture for _, picture in found]
     names = [_Named(key, number) for (key, _), number in zip(found, ids, strict=True)]
@@ -88,6 +89,7 @@ def run_list(
     dont_resize: bool = False,
     scratch: Path | None = None,
     for_view: bool = True,
+    how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`."""
     base = readable_folder(service, folder, "image_folder") if folder else None
@@ -107,12 +109,19 @@ def run_list(
             skipped.append({"entry": name, "message": str(error)})
     if not found:
         raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
-    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view, numbers)
+    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view, numbers, how=how)
     return TestResults(tested.samples, [*skipped, *tested.skipped])
 
 
 def run_database(
-    service: Service, model: Job, path: str, limit: int, snapshot: Snapshot, scratch: Path | None = None, for_view: bool = True
+    service: Service,
+    model: Job,
+    path: str,
+    limit: int,
+    snapshot: Snapshot,
+    scratch: Path | None = None,
+    for_view: bool = True,
+    how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
     describe = None if for_view else _describer(service, model)
@@ -124,6 +133,7 @@ def run_database(
         scratch,
         for_view,
         describe=describe,
+        how=how,
     )
 
 
@@ -136,6 +146,7 @@ def run_extension(
     scratch: Path | None = None,
     for_view: bool = True,
     extension_id: str = "",
+    how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run what a plugin encodes for its inference form, by default the one that made the data set. Entries need not look like the
     training's where the network takes them. Raises FormErrors."""
@@ -143,7 +154,7 @@ def run_extension(
     noted = zip(entries.keys, entries.notes, strict=True)
     named = (_Named(key, f"{number:09d}", note) for number, (key, note) in enumerate(noted))
     given = zip(named, entries.features, entries.labels, strict=True)
-    tested = _run_features(service, model, given, snapshot, scratch, for_view, as_given=True)
+    tested = _run_features(service, model, given, snapshot, scratch, for_view, as_given=True, how=how)
     if not tested.samples:
         raise DataError("None of the entries could be tested.", advice=tested.skipped[0]["message"] if tested.skipped else "")
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
@@ -168,13 +179,15 @@ def _run_features(
     for_view: bool,
     as_given: bool = False,
     describe: Callable[[inference.Prediction], dict[str, Any] | None] | None = None,
+    how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run features (C, H, W), or records, each with its names and its label; `describe` as in `_collect`."""
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
-    for batch in _chunks(given):
+    for batch in _chunks(given, inference.chunk_of(how)):
         features = [feature for _, feature, _ in batch]
-        answer = inference.infer(service, model, features, snapshot, scratch=scratch, as_given=as_given, **_beside(for_view))
+        asked: dict[str, Any] = {"as_given": as_given, "how": how, **_beside(for_view)}
+        answer = inference.infer(service, model, features, snapshot, scratch=scratch, **asked)
         part = _collect([named for named, *_ in batch], answer.results, [label for *_, label in batch], describe)
         samples += part.samples
         skipped += part.skipped
@@ -271,11 +284,11 @@ def _plain_label(label: Any) -> Any:
     return array if array is None or array.ndim else array[()]
 
 
-def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     batch: list[Any] = []
     for item in items:
         batch.append(item)
-        if len(batch) == CHUNK:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

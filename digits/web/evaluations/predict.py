@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, g, render_template
 
 from digits.domain.access import Scope
+from digits.domain.inference import Answering
 from digits.domain.jobs import PREDICTING
 from digits.domain.metrics import nonfinite_text
 from digits.errors import BadRequest, FormErrors
@@ -21,6 +22,7 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import sources
 from digits.service.evaluations.answer import answer_one
+from digits.service.evaluations.answering import FIELDS, answering_of, check_answering, outputs_json
 from digits.service.evaluations.layers import layers_json, learned_parameters
 from digits.service.evaluations.sources import TestResults
 from digits.service.files import confine as paths
@@ -46,6 +48,7 @@ OWN_ARGUMENTS = ALWAYS_OURS | {
     "num_test_images",
     "dont_resize",
     "db_path",
+    *FIELDS,
     "record",
     "show_visualizations",
 }
@@ -65,6 +68,7 @@ ONE = {
     "image_path": "A picture on the server.",
     "image_file": "An uploaded picture.",
     "dont_resize": "Keep its size.",
+    **FIELDS,
 }
 MANY = {
     **COMMON,
@@ -72,6 +76,7 @@ MANY = {
     "image_folder": "Where relative paths start.",
     "num_test_images": "Only the first N.",
     "dont_resize": "Keep the pictures' sizes.",
+    **FIELDS,
 }
 CLASSIFY_ONE = {
     "job_id": "The model.",
@@ -80,6 +85,7 @@ CLASSIFY_ONE = {
     "record": "A picture of the model's data set, e.g. `val:17`.",
     "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
     "show_visualizations": LAYERS,
+    **FIELDS,
 }
 
 
@@ -115,7 +121,8 @@ def classify_one() -> Any:
     inference.check_classifies(model)
     picture, name = sent_picture(model)
     layers = arguments.flag("show_visualizations")
-    result = inference.classify_one(service, model, picture, arguments.text("snapshot_epoch"), layers=layers)
+    epoch = arguments.text("snapshot_epoch")
+    result = inference.classify_one(service, model, picture, epoch, layers=layers, how=asked_answering(model))
     if wants_json():
         return json_answer(
             {
@@ -143,7 +150,8 @@ def answer(job_id: str) -> Any:
     model = service.store.get(job_id, *PREDICTING)
     picture, name = sent_picture(model)
     epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
-    return json_answer(answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole))
+    how = asked_answering(model)
+    return json_answer(answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole, how=how))
 
 
 def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
@@ -169,16 +177,18 @@ def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
     picture, name = sent_picture(model)
-    layers, whole = arguments.flag("show_visualizations"), arguments.flag("dont_resize")
+    layers, whole, how = arguments.flag("show_visualizations"), arguments.flag("dont_resize"), asked_answering(model)
     tested = sources.run_pictures(
-        get_service(), model, [(name, picture)], snapshot, whole, g.scratch, not wants_json(), layers=layers
+        get_service(), model, [(name, picture)], snapshot, whole, g.scratch, not wants_json(), layers=layers, how=how
     )
     if wants_json():
         sample = tested.samples[0]
-        found = {key: [plugin_views.plain(array)] for key, array in sample.outputs.items()}
+        outputs, left_out = outputs_json(sample, how)
+        found = {key: [values] for key, values in outputs.items()}
         own = sample.in_picture
         lies = {"scale": own["scale"], "pixels_of": own["pixels_of"], "in_picture": own} if own else {}
-        notes = {"notes": [sample.note]} if sample.note else {}
+        said = [text for text in (sample.note, left_out) if text]
+        notes = {"notes": said} if said else {}
         inside = layers_json(tested.layers) if layers else {}
         return json_answer({"outputs": found, "nonfinite": tested.nonfinite, **lies, **notes, **inside})
     return _page(model, snapshot, tested)
@@ -194,14 +204,14 @@ def infer_many() -> Any:
     """Run the pictures of a list through a model."""
     model, snapshot = _model()
     text = _list_text()
-    folder, limit = arguments.given("image_folder") or "", _limit()
-    return _answer(
-        model,
-        snapshot,
-        sources.run_list(
-            get_service(), model, text, folder, limit, snapshot, arguments.flag("dont_resize"), g.scratch, not wants_json()
-        ),
+    folder, limit, whole, how = (
+        arguments.given("image_folder") or "",
+        _limit(),
+        arguments.flag("dont_resize"),
+        asked_answering(model),
     )
+    tested = sources.run_list(get_service(), model, text, folder, limit, snapshot, whole, g.scratch, not wants_json(), how=how)
+    return _answer(model, snapshot, tested, how=how)
 
 
 @describes(
@@ -209,6 +219,7 @@ def infer_many() -> Any:
         **COMMON,
         "db_path": "A folder: an LMDB with Datum records, or a split of a data set.",
         "num_test_images": "Only the first N.",
+        **FIELDS,
     },
     answer="`outputs`: key → name → list; `in_picture` and `scale`: key → what infer_one has.",
 )
@@ -219,14 +230,16 @@ def infer_db() -> Any:
     path = arguments.given("db_path") or ""
     if not path:
         raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
-    tested = sources.run_database(get_service(), model, path, _limit(), snapshot, g.scratch, not wants_json())
-    return _answer(model, snapshot, tested)
+    how = asked_answering(model)
+    tested = sources.run_database(get_service(), model, path, _limit(), snapshot, g.scratch, not wants_json(), how=how)
+    return _answer(model, snapshot, tested, how=how)
 
 
 @describes(
     form={
         **COMMON,
         "data_extension_id": "The data plugin whose inference form is sent; absent or `all-default`: that of the data set.",
+        **FIELDS,
     },
     answer="`outputs`: key → name → list; `skipped`; `notes`: key → what its plugin notes on it, where it does.",
 )
@@ -239,8 +252,11 @@ def infer_extension() -> Any:
     if dataset is None or not (extension or dataset.extension):
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
     values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
-    tested = sources.run_extension(get_service(), model, dataset, values, snapshot, g.scratch, not wants_json(), extension)
-    return _answer(model, snapshot, tested, values)
+    how = asked_answering(model)
+    tested = sources.run_extension(
+        get_service(), model, dataset, values, snapshot, g.scratch, not wants_json(), extension, how=how
+    )
+    return _answer(model, snapshot, tested, values, how)
 
 
 def named_extension(name: str) -> str:
@@ -248,14 +264,28 @@ def named_extension(name: str) -> str:
     return "" if name == OF_THE_DATASET else name
 
 
-def _answer(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[str, Any] | None = None) -> Any:
+def asked_answering(model: Job) -> Answering:
+    """How the model is to answer, by the request. BadRequest where it cannot."""
+    how = answering_of(arguments.flag("tiling"), arguments.text("tile_overlap"), arguments.items("tta") or ())
+    check_answering(model, how)
+    return how
+
+
+def _answer(
+    model: Job,
+    snapshot: Snapshot,
+    tested: TestResults,
+    values: Mapping[str, Any] | None = None,
+    how: Answering = inference.PLAIN,
+) -> Any:
     if wants_json():
-        outputs = {
-            sample.key: {name: plugin_views.plain(array) for name, array in sample.outputs.items()} for sample in tested.samples
-        }
+        found = {sample.key: outputs_json(sample, how) for sample in tested.samples}
+        outputs = {key: values for key, (values, _) in found.items()}
+        left_out = {key: text for key, (_, text) in found.items() if text}
         lying = {sample.key: sample.in_picture for sample in tested.samples if sample.in_picture}
         lies = {"scale": {key: found["scale"] for key, found in lying.items()}, "in_picture": lying} if lying else {}
-        lies |= {"notes": tested.notes} if tested.notes else {}
+        notes = {**tested.notes, **{key: " ".join(filter(None, (tested.notes.get(key), text))) for key, text in left_out.items()}}
+        lies |= {"notes": notes} if notes else {}
         return json_answer({"outputs": outputs, "skipped": tested.skipped, "nonfinite": tested.nonfinite, **lies})
     return _page(model, snapshot, tested, values)
 

@@ -178,7 +178,7 @@ class SplitSource:
         self.total = min(len(self._reader), spec.limit or len(self._reader))
         self._described = info.extra
         self._task = of(meta["task"], Labels.of_snapshot(meta))
-        self._fitting = Fitting(meta, self._task, self._reader.meta.feature_encoding)
+        self._fitting = Fitting(meta, self._task, self._reader.meta.feature_encoding, tiled=spec.tile_overlap is not None)
 
     def readings(self, size: int) -> Iterator[Reading]:
         for start in range(0, self.total, size):
@@ -247,7 +247,7 @@ class _FileReader:
     """Reads picture files of the allowed folders."""
 
     def __init__(self, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
-        self._prepare = Preparer(meta, dont_resize=spec.dont_resize)
+        self._prepare = Preparer(meta, dont_resize=spec.dont_resize, tiled=spec.tile_overlap is not None)
         self._confinement = Confinement(spec.roots)
         self._allow_urls = spec.allow_urls
 
