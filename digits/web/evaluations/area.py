@@ -40,6 +40,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
     task = tasks.recorded(model.task)
     return {
         "classifies": classifies(model),
+        "joins": task.answers_join,
         "view": _first_view(service, model, task),
         "snapshots": list_snapshots(service, model, with_best=True),
         "splits": splits,
