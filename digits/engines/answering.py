@@ -39,7 +39,8 @@ class Answers(Protocol):
     @property
     def meta(self) -> Mapping[str, Any]: ...
 
-    def predict(self, batch: np.ndarray) -> Outputs: ...
+    def predict(self, batch: np.ndarray) -> Outputs:
+        """As `Predictor.predict`: outputs (N, …) for features (N, C, H, W)."""
 
 
 def answering(model: Answers, how: Answering) -> Answers:

@@ -33,7 +33,7 @@ class Side:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """How much each pixel of each tile counts, float32 (tiles, tile); those of one pixel of the picture add up to 1."""
+        """How much each pixel of each tile counts, float32 (n, w) in [0, 1]; those of one pixel of the picture add up to 1."""
         own = np.stack([self._fading(start) for start in self.starts])
         total = np.zeros(self.length)
         for start, weights in zip(self.starts, own, strict=True):
