@@ -27,6 +27,7 @@ from digits.service.rows import rows
 from digits.storage.jobs.store import Job, JobQuery
 from digits.utils.values import counted, sizeof_fmt
 
+SAME_RECORDS = "Data set with the same records, where its content hash is of another kind."
 many_jobs = click.argument("names", nargs=-1, required=True, metavar="ID_OR_NAME...")
 
 
@@ -186,11 +187,13 @@ def export(name: str, output: Path | None, jobs_dir: str | None) -> None:
 @jobs.command("import")
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--owner", default="", help="Account that it belongs to.")
+@click.option("--dataset", default="", metavar="ID_OR_NAME", help=SAME_RECORDS)
 @jobs_dir_option
-def import_job(archive: Path, owner: str, jobs_dir: str | None) -> None:
+def import_job(archive: Path, owner: str, dataset: str, jobs_dir: str | None) -> None:
     """Take in a model from an archive of `digits jobs export`, under its id. A data set of the same records must be here."""
     with open_service(jobs_dir) as service:
-        job = moving.import_model(service, archive, owner)
+        named = find_job(service, dataset, Kind.DATASET).id if dataset else ""
+        job = moving.import_model(service, archive, owner, named)
         click.echo(f"{job.id} {job.name} is here now.")
 
 
@@ -235,16 +238,18 @@ def repeat(name: str, seeds: int, owner: str, no_wait: bool, jobs_dir: str | Non
 @jobs.command("reproduce")
 @click.argument("name", metavar="ID_OR_NAME")
 @click.option("--owner", default="", help="Account that it belongs to.")
+@click.option("--dataset", default="", metavar="ID_OR_NAME", help=SAME_RECORDS)
 @click.option("--no-wait", is_flag=True, help="Only put it in the queue of a running server.")
 @jobs_dir_option
-def reproduce(name: str, owner: str, no_wait: bool, jobs_dir: str | None) -> None:
+def reproduce(name: str, owner: str, dataset: str, no_wait: bool, jobs_dir: str | None) -> None:
     """Do a training again from all that was kept of it (request, network text, records, first weights, seed) and print whether it
     matches exactly, within how much, or why it differs."""
     from digits.service.models.reproduce import reproduce as again
     from digits.service.models.reproduce import reproduction
 
     with open_service(jobs_dir) as service:
-        made = again(service, find_job(service, name, Kind.MODEL), owner)
+        named = find_job(service, dataset, Kind.DATASET).id if dataset else ""
+        made = again(service, find_job(service, name, Kind.MODEL), owner, named)
         done = no_wait or follow(service, [made.id])
         click.echo(" ".join(filter(None, [made.id, reproduction(service, made)["verdict"]])))
     sys.exit(0 if done else 1)

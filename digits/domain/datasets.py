@@ -19,6 +19,7 @@ COCO_IDS_FILE = "coco_ids.json"  # in the folder of a data set made from COCO's 
 PNG_OR_NONE = "png_or_none"  # an encoding of features: PNG, and none of values that it cannot hold
 PAIR = "pair"  # in what a data set says of itself: its records are two pictures, one after the other in their channels
 PROPOSED_NETWORK = "network"  # ... and the standard network that is made for it
+HASH_KIND = 2  # what counts in the content hashes that this version makes: records, labels, classes and preparation
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
 
 
@@ -151,6 +152,13 @@ class DatasetInfo:
     content_hash: str = ""
     mean_image: str = ""  # file name in the job folder, e.g. mean.jpg
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash_kind(self) -> int:
+        """What counts in `content_hash`: HASH_KIND of the version that made it; 0 of earlier ones, of which some counted no
+        labels. Hashes of different kinds cannot be compared, nor unequal ones of kind 0."""
+        kind = self.extra.get("hash_kind", 0)
+        return kind if isinstance(kind, int) else 0
 
     @property
     def ignored(self) -> int:

@@ -11,7 +11,6 @@ CLOSE = 1e-2  # up to so much of a value (or of 1, for smaller ones) two runs ar
 SHOWN = 6  # reasons in a sentence
 LONGEST = 60  # characters of a value in it
 TITLES = {
-    "dataset": "the records of the data set",
     "network": "the network text",
     "weights": "the weights that it started from",
     "seed": "the random seed",
@@ -20,8 +19,8 @@ TITLES = {
     "precision": "the precision",
     "device": "the device",
 }
-PLURAL = ("dataset", "weights")
-HASHES = ("dataset", "network", "weights")  # which say nothing to a reader
+PLURAL = ("weights",)
+HASHES = ("network", "weights")  # which say nothing to a reader
 Values = Mapping[tuple[str, int, str], float]  # by phase, step and name
 
 
@@ -56,7 +55,7 @@ def difference(one: Values, other: Values) -> Difference:
 
 def reasons(original: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
     """What differs between two capsules, in words; what one of them does not say is left out."""
-    found = []
+    found = _records(original, again)
     for key, title in TITLES.items():
         before, now = original.get(key), again.get(key)
         if before is not None and now is not None and before != now:
@@ -73,6 +72,27 @@ def reasons(original: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
         if versions.get(package) != newer.get(package):
             found.append(f"{package} was {versions.get(package, 'not there')} and is {newer.get(package, 'not there')}")
     return found
+
+
+def _records(original: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
+    """Whether the records differ: by their hashes where both are known and of one kind, else by how many there are."""
+    before, now = original.get("dataset"), again.get("dataset")
+    if before == now and before:
+        return []
+    kinds = original.get("dataset_hash_kind") or 0, again.get("dataset_hash_kind") or 0
+    if before and now and kinds[0] == kinds[1] != 0:
+        return ["the records of the data set differ"]
+    splits, others = original.get("splits") or {}, again.get("splits") or {}
+    if not splits or not others:
+        return []
+    if splits != others:
+        return [f"the data set has other numbers of records ({_counts(splits)} there, {_counts(others)} here)"]
+    why = "are of another kind" if before and now else "are not known"
+    return [f"perhaps the records of the data set, whose hashes {why}, differ (by their number, {_counts(splits)}, they do not)"]
+
+
+def _counts(splits: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(splits.items()))
 
 
 def verdict(values: Difference, weights: Difference, causes: list[str]) -> str:

@@ -153,7 +153,7 @@ class Encoder:
             sources=[one.source for one in rows.about],
             original_sizes=np.array([one.original_size for one in rows.about], np.int32),
             groups=[one.group for one in rows.about],
-            hashes=[one.digest or _digest(f) for one, f in zip(rows.about, rows.features, strict=True)],
+            hashes=[one.digest or digest_of(f) for one, f in zip(rows.about, rows.features, strict=True)],
         )
         chunk.label_shapes = label_shapes(rows.labels, meta)
         return chunk, _sums(features, rows.features, with_picture)
@@ -306,7 +306,8 @@ def _shape_of(result: Any) -> str:
     return "None" if result is None else f"a value of type {type(result).__name__}"
 
 
-def _digest(feature: np.ndarray) -> bytes:
+def digest_of(feature: np.ndarray) -> bytes:
+    """The hash of a record that brings none of its own."""
     return hashlib.blake2b(np.ascontiguousarray(feature).data, digest_size=HASH_BYTES).digest()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.domain.datasets import STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, SplitInfo
+from digits.domain.datasets import HASH_KIND, STAGES, TRAIN_DB, DatasetInfo, DatasetSpec, SplitInfo
 from digits.domain.events import Event, LogEvent, WarningEvent
 from digits.errors import DataError, StorageError
 from digits.extensions.data.interface import DataIngestionInterface
@@ -303,7 +303,7 @@ class Ingest:
             problems=self.problems.counts.get(SKIPPED, 0),
             duplicates=copies,
             mean_image=mean_image,
-            extra=self._extra(source, schema, mean_image) | _one_size(source, schema, shape),
+            extra=self._extra(source, schema, mean_image) | _one_size(source, schema, shape) | {"hash_kind": HASH_KIND},
         )
         return replace(info, task=of_dataset(info).name, content_hash=content_hash(readers, self._statistics, info))
 

@@ -5,6 +5,7 @@ A split is an LMDB of Datum records (with or without one of labels under the sam
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +15,18 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
+from digits.domain.datasets import HASH_KIND, TRAIN_DB, VAL_DB, DatasetInfo, DatasetSpec, RecordMeta, SplitInfo
 from digits.domain.events import LogEvent, WarningEvent
 from digits.errors import DataError, JobStopped, Misfit
 from digits.extensions.data.source import ROOTS, ConfinedSource, Options
 from digits.images.arrays import becomes
-from digits.ingest.encode import reason_of
+from digits.ingest.encode import digest_of, reason_of
 from digits.ingest.left_out import LeftOut
 from digits.ingest.pipeline import IngestContext
 from digits.ingest.problems import PROBLEM_WORDS, SKIPPED, ProblemLog
 from digits.ingest.progress import Progress
 from digits.ingest.record_schema import check_finite
-from digits.ingest.split_statistics import Sums, numbered_classes
+from digits.ingest.split_statistics import LABEL_DIGESTS, LabelStatistics, Sums, hash_of_parts, numbered_classes
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
@@ -41,7 +42,9 @@ from digits.utils.values import counted
 EXTENSION = "prebuilt"
 PLUGIN = "The databases"  # in messages
 SAME_SHAPE = "Write them alike, or choose not to enforce the same shape."
+LABELS_AT_ONCE = 256
 T = TypeVar("T")
+Hashed = tuple[np.ndarray, int]  # the hashes of a split's records (n, 16) uint8, the digest of their labels
 
 
 class Form(NamedTuple):
@@ -55,11 +58,13 @@ class Form(NamedTuple):
 
 @dataclass
 class DatabaseScan:
-    """What one pass over a pair of databases finds: the key, the form and the number in each record that can be read, and sums
-    over the features of each form."""
+    """What one pass over a pair of databases finds: the key, the form, the number, the hash and the label's digest of each record
+    that can be read, and sums over the features of each form."""
 
     keys: list[bytes] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    hashes: list[bytes] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
     sums: dict[Form, Sums] = field(default_factory=dict)
 
@@ -69,6 +74,8 @@ class DatabaseScan:
         form = Form(datum.array.shape, datum.array.dtype, *own)
         self.keys.append(key)
         self.labels.append(datum.label)
+        self.hashes.append(digest_of(np.frombuffer(datum.file, np.uint8) if datum.file else datum.array))
+        self.marks.append(LabelStatistics.of(self.hashes[-1:], [np.int64(datum.label) if label is None else label]).digest)
         self.forms.append(form)
         self.sums.setdefault(form, Sums()).add(datum.array[np.newaxis], False)
 
@@ -86,7 +93,19 @@ class DatabaseScan:
         """Only some of the records."""
         forms = [self.forms[row] for row in rows]
         sums = {form: self.sums[form] for form in dict.fromkeys(forms)}
-        return DatabaseScan([self.keys[row] for row in rows], [self.labels[row] for row in rows], forms, sums)
+        return DatabaseScan(
+            [self.keys[row] for row in rows],
+            [self.labels[row] for row in rows],
+            [self.hashes[row] for row in rows],
+            [self.marks[row] for row in rows],
+            forms,
+            sums,
+        )
+
+    def hashed(self, with_labels: bool) -> Hashed:
+        """What counts of these records in the data set's content hash."""
+        hashes = np.frombuffer(b"".join(self.hashes), np.uint8).reshape(len(self.hashes), -1)
+        return hashes, sum(self.marks) % LABEL_DIGESTS if with_labels else 0
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Per channel, in stored units."""
@@ -185,6 +204,7 @@ class Prebuilt:
         )  # the form of older versions confined paths alone
         records = sum(_records_in(path, self.allowed) for path in self._images() if path)
         self.left_out = LeftOut(PLUGIN, records, spec.max_left_out)
+        self.hashed: dict[str, Hashed] = {}
 
     def run(self) -> DatasetInfo:
         splits = {name: self._split(name) for name, images in zip((TRAIN_DB, VAL_DB), self._images(), strict=True) if images}
@@ -195,8 +215,11 @@ class Prebuilt:
         skipped = self.problems.counts.get(SKIPPED, 0)
         if skipped:
             self._warn(SKIPPED, f"{counted(skipped, 'record')} could not be used; left out.")
-        facts = {"problem_counts": dict(self.problems.counts), "left_out": self.problems.lost}
-        return replace(info, problems=skipped, extra=info.extra | facts)
+        facts = {"problem_counts": dict(self.problems.counts), "left_out": self.problems.lost, "hash_kind": HASH_KIND}
+        info = replace(info, problems=skipped, extra=info.extra | facts)
+        means = [json.dumps(info.splits[TRAIN_DB].meta.mean)] if self.given.mean_file else []
+        parts = ((name, *hashed) for name, hashed in self.hashed.items())
+        return replace(info, content_hash=hash_of_parts(parts, info, *means))
 
     def _images(self) -> tuple[str, str]:
         return self.given.train_images, self.given.val_images
@@ -211,11 +234,15 @@ class Prebuilt:
         if source is not None:
             open_records(source, self.allowed)
             os.symlink(source, self.folder.path / name)
-            return _own_records(name, open_records(self.folder.path / name), self.spec, ignored)
+            reader = open_records(self.folder.path / name)
+            found = _own_records(name, reader, self.spec, ignored)
+            self.hashed[name] = _hashed(reader, not ignored)
+            return found
         labels = "" if ignored else labels
         before = self.problems.counts.get(SKIPPED, 0)
         scan, common = self._fitting(name, self._scan(name, Path(images), Path(labels) if labels else None))
         meta = without_labels(_meta(scan, common, False)) if ignored else _meta(scan, common, bool(labels))
+        self.hashed[name] = scan.hashed(not ignored)
         _write(self.folder.path / name, scan, meta, {"images": images, "labels": labels, KEPT_ROOTS: self.allowed.roots})
         lost = self.problems.counts.get(SKIPPED, 0) - before
         return SplitInfo(name, len(scan.keys), meta, skipped=lost, bytes=tree_size(Path(images)))
@@ -319,6 +346,19 @@ def _own_records(name: str, reader: RecordReader, spec: DatasetSpec, ignored: bo
     if of(reader.meta.task, Labels.of_records(reader.meta)).counted == "records":
         counts = tuple(int(n) for n in reader.class_counts(len(reader.meta.class_labels)))
     return SplitInfo(name, len(reader), reader.meta, class_counts=counts, bytes=tree_size(reader.path))
+
+
+def _hashed(reader: RecordReader, with_labels: bool) -> Hashed:
+    """What counts of records of ours in the data set's content hash, as when they were made; those of other writers may be
+    without hashes."""
+    hashes, labels = np.array(reader.numbers("hash")), LabelStatistics()
+    for row in np.flatnonzero(~hashes.any(axis=1)):
+        hashes[row] = np.frombuffer(digest_of(reader.feature(int(row))), np.uint8)
+    for start in range(0, len(reader) if with_labels else 0, LABELS_AT_ONCE):
+        rows = np.arange(start, min(start + LABELS_AT_ONCE, len(reader)))
+        found = reader.labels(rows)
+        labels.mark([hashes[row].tobytes() for row in rows], [None] * len(rows) if found is None else list(found))
+    return hashes, labels.digest
 
 
 def _meta(scan: DatabaseScan, common: Form, with_labels: bool) -> RecordMeta:

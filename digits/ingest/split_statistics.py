@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ MEAN_ARRAY_FILE = "mean.npy"
 LISTED_SIZES = 1000
 COMPARED_AT_ONCE = 256  # labels of copies
 DIGEST_BYTES = 16
+LABEL_DIGESTS = 1 << 8 * DIGEST_BYTES  # sums of digests of labels stay below it
 SHORT = 2  # bytes of numbers so small that a count of each is kept
 
 
@@ -114,6 +115,13 @@ class LabelStatistics:
     shapes: list[int] = field(default_factory=list)
     digest: int = 0
 
+    @classmethod
+    def of(cls, hashes: Sequence[bytes], labels: Sequence[Any]) -> LabelStatistics:
+        """Those of some records with nothing but their digest."""
+        found = cls()
+        found.mark(hashes, labels)
+        return found
+
     def mark(self, hashes: Sequence[bytes], labels: Sequence[Any]) -> None:
         """Take in which labels, as `RecordReader.labels` gives them (None: none), the records of these hashes have."""
         for own, label in zip(hashes, labels, strict=True):
@@ -122,7 +130,7 @@ class LabelStatistics:
                 array = np.ascontiguousarray(label)
                 found.update(f"{array.shape}{array.dtype.descr}".encode())
                 found.update(array.tobytes())
-            self.digest = (self.digest + int.from_bytes(found.digest())) % (1 << 8 * DIGEST_BYTES)
+            self.digest = (self.digest + int.from_bytes(found.digest())) % LABEL_DIGESTS
 
     def add(self, meta: RecordMeta, labels: list[Any], shapes: np.ndarray | None, void: int = IGNORED) -> None:
         """Count the labels of some records, as `RecordReader.labels` gives them; `shapes` (n, 3) are those of their features.
@@ -143,7 +151,7 @@ class LabelStatistics:
 
     def merge(self, other: LabelStatistics) -> None:
         """Take in another's sums."""
-        self.digest = (self.digest + other.digest) % (1 << 8 * DIGEST_BYTES)
+        self.digest = (self.digest + other.digest) % LABEL_DIGESTS
         if not other.objects:
             return
         if not self.objects:
@@ -292,15 +300,22 @@ def content_hash(readers: Mapping[str, RecordReader], statistics: Mapping[str, L
     """SHA-256, hexadecimal, of what a training can see of a data set: over all splits the hashes of their records in order and
     their labels, the names of the classes, and how pictures were prepared. The same on every machine: no path, time or id counts,
     and of pictures the files do, not what a version of a library makes of their pixels."""
+    parts = (
+        (name, reader.numbers("hash"), statistics[name].digest if name in statistics else 0) for name, reader in readers.items()
+    )
+    return hash_of_parts(parts, info)
+
+
+def hash_of_parts(parts: Iterable[tuple[str, np.ndarray, int]], info: DatasetInfo, *more: str) -> str:
+    """The same of splits as name, hashes of the records (n, 16) uint8 and digest of the labels; `more` is what else counts."""
     digest = hashlib.sha256()
-    for name, reader in readers.items():
+    for name, hashes, labels in parts:
         meta = info.splits[name].meta
         shape = [meta.feature_shape, meta.feature_dtype, meta.feature_encoding, meta.label_kind]
-        labels = statistics[name].digest if name in statistics else 0
-        digest.update(json.dumps([name, len(reader), shape, f"{labels:x}"]).encode())
-        digest.update(np.ascontiguousarray(reader.numbers("hash")).data)
+        digest.update(json.dumps([name, len(hashes), shape, f"{labels:x}"]).encode())
+        digest.update(np.ascontiguousarray(hashes).data)
     prepared = {key: info.extra[key] for key in PREPARED if key in info.extra}
-    digest.update(json.dumps([list(info.class_labels), prepared], sort_keys=True, default=str).encode())
+    digest.update(json.dumps([list(info.class_labels), prepared, *more], sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 

@@ -6,8 +6,9 @@ Sources: Guo et al. 2017, *On Calibration of Modern Neural Networks* (ECE over b
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from digits.metrics.base import mean_known
 
 BINS = 15
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures beyond them are these
-MOST_NUMBERS = 500_000  # a temperature is fitted on evenly chosen pictures of so many probabilities
+MOST_NUMBERS = 500_000  # a temperature is fitted on evenly chosen pictures of so many probabilities,
+FEWEST_PICTURES = 2_000  # but not on fewer pictures
+AT_ONCE = 1 << 20  # probabilities that are measured at a time
 LEAST = float(np.finfo(np.float32).tiny)
 Slope = Callable[[float], tuple[float, float]]
 
@@ -41,38 +44,62 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
     }
 
 
-class OneOfMany:
-    """One class for each picture: logarithms of probabilities (N, K) and true classes (N,), all finite and known. What is
-    said is the most probable class."""
+class Rows(Protocol):
+    """Probabilities (N, K) of which some rows are read at a time: an array, or a file."""
 
-    def __init__(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        self.logs = np.log(np.maximum(probabilities, LEAST)).astype(np.float64)
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+
+
+class OneOfMany:
+    """One class for each picture: probabilities (N, K) and true classes (N,), all finite and known. What is said is the most
+    probable class. Only what a temperature is fitted on is in memory as a whole."""
+
+    def __init__(self, probabilities: Rows, labels: np.ndarray) -> None:
+        self.probabilities = probabilities
         self.labels = labels.astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def chosen(self, rows: Any) -> OneOfMany:
-        return OneOfMany(np.exp(self.logs[rows]), self.labels[rows])
+    @property
+    def numbers(self) -> int:
+        """How many a picture has."""
+        return self.probabilities.shape[1]
+
+    @functools.cached_property
+    def logs(self) -> np.ndarray:
+        """Logarithms of all probabilities, (N, K) float64."""
+        return _logs(self.probabilities[np.arange(len(self))])
+
+    def chosen(self, rows: np.ndarray) -> OneOfMany:
+        """Those of a mask (N,) or of ascending numbers (n,)."""
+        numbers = np.arange(len(self))[rows]
+        return OneOfMany(self.probabilities[numbers], self.labels[numbers])
 
     def slope(self, beta: float) -> tuple[float, float]:
         """First and second derivative of the mean loss by β = 1 / T."""
         shares = softmax(beta * self.logs)
         mean = (shares * self.logs).sum(axis=1)
         spread = (shares * np.square(self.logs)).sum(axis=1) - np.square(mean)
-        return float((mean - self._own(self.logs)).mean()), float(spread.mean())
+        own = self.logs[np.arange(len(self)), self.labels]
+        return float((mean - own).mean()), float(spread.mean())
 
     def measured(self, temperature: float) -> dict[str, Any]:
         """`reliability`, `nll` and `brier` (Σ over the classes) of what the temperature makes of it."""
-        shares = softmax(self.logs / temperature)
-        best = shares.argmax(axis=1)
-        own = self._own(shares)
-        brier = np.square(shares).sum(axis=1) - 2 * own + 1
-        found = reliability(shares.max(axis=1), best == self.labels)
-        return {**found, "nll": float(-np.log(np.maximum(own, LEAST)).mean()), "brier": float(brier.mean())}
-
-    def _own(self, values: np.ndarray) -> np.ndarray:
-        return values[np.arange(len(self.labels)), self.labels]
+        confidence, own, squares = (np.zeros(len(self)) for _ in range(3))
+        right = np.zeros(len(self), bool)
+        step = max(1, AT_ONCE // self.numbers)
+        for start in range(0, len(self), step):
+            rows = np.arange(start, min(start + step, len(self)))
+            shares = softmax(_logs(self.probabilities[rows]) / temperature)
+            confidence[rows], squares[rows] = shares.max(axis=1), np.square(shares).sum(axis=1)
+            right[rows] = shares.argmax(axis=1) == self.labels[rows]
+            own[rows] = shares[np.arange(len(rows)), self.labels[rows]]
+        nll = float(-np.log(np.maximum(own, LEAST)).mean())
+        return {**reliability(confidence, right), "nll": nll, "brier": float((squares - 2 * own + 1).mean())}
 
 
 class EachByItself:
@@ -87,7 +114,12 @@ class EachByItself:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def chosen(self, rows: Any) -> EachByItself:
+    @property
+    def numbers(self) -> int:
+        """How many a picture has."""
+        return self.truth.shape[1]
+
+    def chosen(self, rows: np.ndarray) -> EachByItself:
         return EachByItself(1 / (1 + np.exp(-self.scores[rows])), self.truth[rows])
 
     def slope(self, beta: float) -> tuple[float, float]:
@@ -105,6 +137,10 @@ class EachByItself:
 
 
 Probabilities = OneOfMany | EachByItself
+
+
+def _logs(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, LEAST)).astype(np.float64)
 
 
 def softmax(logs: np.ndarray) -> np.ndarray:
@@ -148,8 +184,8 @@ def calibration(given: Probabilities, *, is_validation: bool, fitted: float | No
 
 
 def _some(given: Probabilities) -> Probabilities:
-    size = given.logs.size if isinstance(given, OneOfMany) else given.scores.size
-    stride = -(-size // MOST_NUMBERS)
+    most = max(MOST_NUMBERS // given.numbers, FEWEST_PICTURES)
+    stride = -(-len(given) // most)
     return given if stride <= 1 else given.chosen(np.arange(0, len(given), stride))
 
 

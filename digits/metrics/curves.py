@@ -7,7 +7,7 @@ score of minus infinity is never found, one of plus infinity at every threshold 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ def curve_of(scores: np.ndarray, truth: np.ndarray, objects: int | None = None) 
     )
 
 
-def described(names: Sequence[str], curves: Sequence[Curve | None], *, has_negatives: bool = True) -> dict[str, Any]:
+def described(names: Sequence[str], curves: Iterable[Curve | None], *, has_negatives: bool = True) -> dict[str, Any]:
     """Curves of classes as JSON: `classes` with `label`, `positives`, `negatives`, `auc`, `ap` and `points`, and the means of
     the areas over the classes that have one (`macro_…`, and weighted by their true ones, `weighted_…`). None stands for a class
     of which nothing is known; without negatives (boxes) there is no ROC curve."""

@@ -37,7 +37,7 @@ from digits.utils.values import finite
 PREDICTIONS_FILE = "predictions.arrow"
 ANALYSIS_FILE = "analysis.json"  # what is told beyond the metrics, beside them
 OLD_FILE = "outputs.arrow"  # of tasks with outputs, as long as they had a file of their own
-MAX_PROBABILITIES = 256
+MAX_PROBABILITIES = 1000
 LEAST_PROBABILITY = 1e-12  # of which a logarithm is taken, in files of earlier versions
 RANKED_SORTS = ("index", "confidence", "loss", "label", "predicted")  # of pictures with their most probable classes
 
@@ -123,6 +123,36 @@ def writing_predictions(path: Path, columns: Sequence[Column]) -> Iterator[Predi
             writer.close()
 
 
+class Shares:
+    """Probabilities (N, K) float32 of the pictures `chosen` (ascending row numbers; all by default), which stay in the file: at
+    most what is asked for is in memory."""
+
+    def __init__(self, column: pa.ChunkedArray, chosen: np.ndarray | None = None) -> None:
+        self._column = column
+        self._parts = [_numbers(chunk) for chunk in column.chunks if len(chunk)]
+        self._starts = np.cumsum([0, *map(len, self._parts)])
+        self._chosen = np.arange(self._starts[-1]) if chosen is None else chosen
+        self.shape = len(self._chosen), int(column.type.list_size)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(n, K) of ascending places (n,) among the chosen ones."""
+        wanted = self._chosen[rows]
+        part_of = np.searchsorted(self._starts, wanted, side="right") - 1
+        found = [self._parts[part][wanted[part_of == part] - self._starts[part]] for part in np.unique(part_of)]
+        return np.concatenate(found) if found else np.zeros((0, self.shape[1]), np.float32)
+
+    def only(self, rows: np.ndarray) -> Shares:
+        """Those of ascending places (n,), or of a mask (N,), among the chosen ones."""
+        return Shares(self._column, self._chosen[rows])
+
+    def columns(self, start: int, stop: int) -> np.ndarray:
+        """(N, stop − start) of these classes."""
+        return np.concatenate([part[:, start:stop] for part in self._parts])[self._chosen]
+
+
 def predictions_file(folder: Path) -> Path:
     """The file of an evaluation's folder, under the name that it has there."""
     old = folder / OLD_FILE
@@ -175,9 +205,9 @@ class PredictionReader:
             return self.table[LOSS].to_numpy()
         return -np.log(np.maximum(self.true_scores(), LEAST_PROBABILITY))
 
-    def probabilities(self) -> np.ndarray | None:
-        """All probabilities (N, K) float32, or None where they were not kept."""
-        return _matrix(self.table["probabilities"]) if "probabilities" in self.table.column_names else None
+    def probabilities(self) -> Shares | None:
+        """All probabilities (N, K), which stay in the file, or None where they were not kept."""
+        return Shares(self.table["probabilities"]) if "probabilities" in self.table.column_names else None
 
     def select(
         self,
@@ -248,8 +278,13 @@ def _ordered(rows: np.ndarray, numbers: np.ndarray | None, descending: bool) -> 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
     width = column.type.list_size
-    parts = [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, width) for chunk in column.chunks]
+    parts = [_numbers(chunk) for chunk in column.chunks]
     return np.concatenate(parts) if parts else np.zeros((0, width))
+
+
+def _numbers(chunk: pa.FixedSizeListArray) -> np.ndarray:
+    """(n, width), in the file as long as nobody copies it."""
+    return np.asarray(chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, chunk.type.list_size))
 
 
 def _row(number: int, value: Mapping[str, Any], metrics: Sequence[str]) -> Row:

@@ -21,6 +21,8 @@ from digits.engines.network.python_layers import layer_file, use
 from digits.errors import DataError, JobStopped, LoadImageError, StorageError
 from digits.storage.files import atomic, write_json
 from digits.storage.snapshots import check_snapshot, snapshot_metadata
+from digits.storage.thresholds import FILE as THRESHOLDS
+from digits.storage.thresholds import believed, read_thresholds
 from digits.utils.fetch import download
 from digits.utils.names import is_address
 from digits.worker.training import keep_versions
@@ -54,6 +56,8 @@ def run(context: WorkerContext) -> None:
     for name in (LICENCE, ABOUT):
         if (given / name).is_file():
             shutil.copyfile(given / name, folder.path / name)
+    if chosen := believed(read_thresholds(given), from_here=spec.origin.get("kind") == "model"):
+        write_json(folder.path / THRESHOLDS, {"thresholds": chosen})
     shutil.rmtree(given, ignore_errors=True)
     _report(context, 1.0, "done")
 

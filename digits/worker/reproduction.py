@@ -47,6 +47,7 @@ def keep_capsule(context: WorkerContext, run: TrainingRun, versions: dict[str, s
             "version": 1,
             "versions": versions,
             "dataset": run.info.content_hash,
+            "dataset_hash_kind": run.info.hash_kind,
             "splits": _splits(run.info),
             "network": hashlib.sha256(run.spec.network.encode(errors="surrogatepass")).hexdigest(),
             "weights": _hash_of(run.weight_files),

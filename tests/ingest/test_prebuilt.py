@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import numpy as np
 import pytest
+from PIL import Image
 
-from digits.domain.datasets import DatasetSpec
+from digits.domain.datasets import HASH_KIND, DatasetSpec
 from digits.errors import DataError
 from digits.ingest.pipeline import IngestContext
 from digits.ingest.prebuilt import ingest_prebuilt
-from digits.storage.records.caffe_datum import make_datum
+from digits.storage.records.caffe_datum import make_datum, make_encoded
 from digits.storage.records.open import open_records
+from digits.testing.runs import make_dataset, striped_pictures
 from tests.ingest.making import Run, make_job
 
 GREY = np.full((1, 6, 5), 7, np.uint8)
@@ -88,3 +91,38 @@ def test_more_than_the_share_ends_the_job(tmp_path: Path, share: float, works: b
         return
     with pytest.raises(DataError, match="6 of 14 entries cannot be used, more than the 42%"):
         make(tmp_path, {"max_left_out": share}, train_images=source)
+
+
+def test_the_content_hash_is_of_records_and_labels_and_of_no_path(tmp_path: Path) -> None:
+    good = {f"{number:04d}": make_datum(GREY + number, number % 2) for number in range(8)}
+    encoded = io.BytesIO()
+    Image.fromarray(GREY[0]).save(encoded, "PNG")
+    packed = {**good, "0008": make_encoded(encoded.getvalue(), GREY.shape, 1)}
+
+    def hash_of(name: str, records: dict[str, bytes], **more: str) -> str:
+        (tmp_path / name).mkdir()
+        found = make(tmp_path / name, train_images=database(tmp_path / name / "train", records), **more).info
+        assert found.hash_kind == HASH_KIND
+        return found.content_hash
+
+    known = hash_of("first", packed)
+    assert known == hash_of("elsewhere", packed)
+    others = [
+        hash_of("label", {**packed, "0003": make_datum(GREY + 3, 0)}),
+        hash_of("pixel", {**packed, "0003": make_datum(GREY, 1)}),
+        hash_of("fewer", good),
+        hash_of("unlabelled", packed, ignore_labels="y"),
+    ]
+    assert len({known, *others}) == 5
+    labels = {key: make_datum(np.full((1, 1, 2), 1, np.float32)) for key in good}
+    paired = [hash_of(f"l{n}", good, train_labels=database(tmp_path / f"labels{n}", labels)) for n in range(2)]
+    assert paired[0] == paired[1] not in (known, *others)
+
+
+def test_records_of_ours_have_the_hash_that_they_were_made_with(tmp_path: Path) -> None:
+    features, labels = striped_pictures(12, 8, seed=1)
+    one, other = (make_dataset(tmp_path / name, features, labels, class_labels=("a", "b")) for name in ("one", "other"))
+    found = [make(tmp_path / f"jobs{n}", train_images=str(folder / "train_db")).info for n, folder in enumerate((one, other))]
+    assert found[0].content_hash == found[1].content_hash != ""
+    turned = make_dataset(tmp_path / "turned", features, 1 - labels, class_labels=("a", "b"))
+    assert make(tmp_path / "jobs3", train_images=str(turned / "train_db")).info.content_hash != found[0].content_hash

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from digits.metrics.accuracy import TOP
 from digits.metrics.analysis.base import Analysis, Evaluated
 from digits.metrics.base import mean_known
 from digits.metrics.calibration import EachByItself, OneOfMany, calibration, reliability
-from digits.metrics.curves import curve_of, described
+from digits.metrics.curves import Curve, curve_of, described
 from digits.metrics.intervals import of_mean, of_share, wilson
 from digits.metrics.multi_label import LabelPrecision, never_right
-from digits.storage.predictions import MAX_PROBABILITIES
+from digits.storage.predictions import MAX_PROBABILITIES, Shares
 from digits.utils.values import counted
 
 PLACES = (1, 2, 3, 5, 10)
+AT_ONCE = 1 << 24  # scores whose curves are drawn at a time
 
 
 class ClassAnalysis(Analysis):
@@ -44,7 +45,7 @@ class ClassAnalysis(Analysis):
         if not known.any():
             return {"curves": None, "top_k": [], "averages": None, "calibration": None, "per_class": []}
         true, best, probabilities = labels[known], done.reader.best()[0][known], done.reader.probabilities()
-        rank, shares = self._rank(done), None if probabilities is None else probabilities[known]
+        rank, shares = self._rank(done), None if probabilities is None else probabilities.only(known)
         lost = int((best < 0).sum())
         if lost:
             notes.append(
@@ -78,10 +79,8 @@ class ClassAnalysis(Analysis):
         hit = (numbers == true[:, None]) & ~np.isnan(scores)
         return np.where(hit.any(axis=1), hit.argmax(axis=1), max(width, *PLACES))
 
-    def _curves(self, shares: np.ndarray, true: np.ndarray) -> dict[str, Any]:
-        one = true[:, None] == np.arange(shares.shape[1])[None]
-        scores = never_right(shares, one)
-        return described(self.class_labels, [curve_of(scores[:, k], one[:, k]) for k in range(shares.shape[1])])
+    def _curves(self, shares: Shares, true: np.ndarray) -> dict[str, Any]:
+        return described(self.class_labels, _curves_of(shares, true))
 
     def _per_class(self, true: np.ndarray, best: np.ndarray) -> list[dict[str, Any]]:
         size = len(self.class_labels)
@@ -94,7 +93,7 @@ class ClassAnalysis(Analysis):
         ]
 
     def _calibration(
-        self, done: Evaluated, shares: np.ndarray | None, true: np.ndarray, best: np.ndarray, known: np.ndarray
+        self, done: Evaluated, shares: Shares | None, true: np.ndarray, best: np.ndarray, known: np.ndarray
     ) -> dict[str, Any] | None:
         sound = best >= 0
         if not sound.any():
@@ -103,8 +102,18 @@ class ClassAnalysis(Analysis):
             said = done.reader.best()[1][known][sound]
             before = {**reliability(said, (best == true)[sound]), "nll": None, "brier": None}
             return {"before": before, "after": None, "temperature": None, "how": "none", "fitted_by": ""}
-        given = OneOfMany(shares[sound], true[sound])
+        given = OneOfMany(shares.only(sound), true[sound])
         return calibration(given, is_validation=done.is_validation, fitted=done.temperature, fitted_by=done.fitted_by)
+
+
+def _curves_of(shares: Shares, true: np.ndarray) -> Iterator[Curve]:
+    """The curve of each class, of some classes at a time: memory does not grow with pictures times classes."""
+    classes, step = shares.shape[1], max(1, AT_ONCE // max(len(true), 1))
+    for start in range(0, classes, step):
+        stop = min(start + step, classes)
+        one = true[:, None] == np.arange(start, stop)[None]
+        scores = never_right(shares.columns(start, stop), one)
+        yield from (curve_of(scores[:, k], one[:, k]) for k in range(stop - start))
 
 
 def averages(true: np.ndarray, best: np.ndarray, classes: int) -> dict[str, float]:

@@ -15,19 +15,22 @@ from digits.tasks.base import BOXES, CLASSES, NUMBERS
 from digits.utils.values import finite
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from digits.storage.predictions import Row
 
 FILE = "predictions.parquet"
 AT_ONCE = 4096
+MOST_NUMBERS = 1 << 20  # probabilities that are written at a time
+EVERY = "probabilities"
 
 
 def parquet_file(service: Service, job: Job) -> Path:
     """The file, made once and kept with the job; columns are `row`, `path`, `record` (-1 of a file), then
 
     * of one class for each picture `label`, `predicted` (names, null where not known), `probability`, `correct`, `loss`, `best`
-      (names, best first) and `scores` of these, and of at most 256 classes `probabilities` (all, in the order of the classes);
+      (names, best first) and `scores` of these, and of at most 1,000 classes `probabilities` (all, in the order of the classes);
     * of every other task its metrics of one picture; of numbers and labels `output` and, where it is known, `truth`; of boxes
       `boxes` (left, top, right, bottom in the record's pixels, score, class). Maps and pictures are not in it.
 
@@ -35,6 +38,7 @@ def parquet_file(service: Service, job: Job) -> Path:
     """
     import json
 
+    import numpy as np
     import pyarrow.parquet as pq
 
     path = service.folder(job.id).path / FILE
@@ -44,24 +48,34 @@ def parquet_file(service: Service, job: Job) -> Path:
     reader = evaluations.predictions(service, job)
     about = {b"class_labels": json.dumps(result["class_labels"]).encode(), b"name": job.name.encode(errors="replace")}
     every = reader.probabilities() if reader.is_ranked else None
+    step = AT_ONCE if every is None else max(1, min(AT_ONCE, MOST_NUMBERS // every.shape[1]))
     schema = (_ranked_schema(every is not None) if reader.is_ranked else _schema(result, reader.metrics)).with_metadata(about)
     with atomic(path) as handle, pq.ParquetWriter(handle, schema, compression="zstd") as writer:
         for rows in reader.batches(AT_ONCE):
             if reader.is_ranked:
                 values = [_ranked(row, result) for row in rows]
-                for row, value in zip(rows, values, strict=True):
-                    value |= {} if every is None else {"probabilities": _numbers(every[row.index])}
             else:
                 truths = evaluations.truths_of(service, job, result, rows)
                 values = [_with_output(row, truth, result) for row, truth in zip(rows, truths, strict=True)]
-            writer.write_table(_table(values, schema))
+            for part in range(0, len(rows), step):
+                some = slice(part, part + step)
+                numbers = None if every is None else every[np.array([row.index for row in rows[some]])]
+                writer.write_table(_table(values[some], schema, numbers))
     return path
 
 
-def _table(values: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def _table(values: Sequence[dict[str, Any]], schema: pa.Schema, probabilities: np.ndarray | None) -> pa.Table:
+    """Rows as a table; `probabilities` (n, K) of them, null where they are no numbers."""
+    import numpy as np
     import pyarrow as pa
 
-    return pa.Table.from_pylist(list(values), schema=schema)
+    if probabilities is None:
+        return pa.Table.from_pylist(list(values), schema=schema)
+    table = pa.Table.from_pylist(list(values), schema=schema.remove(schema.get_field_index(EVERY)))
+    flat = probabilities.ravel()
+    numbers = pa.array(flat, pa.float32(), mask=~np.isfinite(flat))
+    ends = np.arange(len(probabilities) + 1, dtype=np.int32) * probabilities.shape[1]
+    return table.append_column(schema.field(EVERY), pa.ListArray.from_arrays(pa.array(ends), numbers))
 
 
 def _fields() -> list[tuple[str, Any]]:
@@ -75,7 +89,7 @@ def _ranked_schema(has_all: bool) -> pa.Schema:
 
     named = [("label", pa.string()), ("predicted", pa.string()), ("probability", pa.float64()), ("correct", pa.bool_())]
     lists = [("loss", pa.float64()), ("best", pa.list_(pa.string())), ("scores", pa.list_(pa.float32()))]
-    return pa.schema([*_fields(), *named, *lists, *([("probabilities", pa.list_(pa.float32()))] if has_all else [])])
+    return pa.schema([*_fields(), *named, *lists, *([(EVERY, pa.list_(pa.float32()))] if has_all else [])])
 
 
 def _schema(result: dict[str, Any], metrics: Sequence[str]) -> pa.Schema:

@@ -24,9 +24,10 @@ import digits
 from digits.domain.damage import words
 from digits.domain.jobs import FINISHED, JOB_ID, JobRequest, Kind, Status
 from digits.domain.training import TrainingSpec
-from digits.errors import BadRequest, Conflict, DigitsError, Forbidden, NotFound, StorageError
+from digits.errors import BadRequest, Conflict, DigitsError, Forbidden, StorageError
 from digits.service import Service
 from digits.service.damage import Damaged, damage_of
+from digits.service.datasets.same_records import Wanted, dataset_with
 from digits.service.files.unpack import unpack
 from digits.service.models.length import require_model
 from digits.storage.damage import Row, examine
@@ -34,7 +35,7 @@ from digits.storage.events import EventWriter
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.reindex import ReindexReport, restore
-from digits.storage.jobs.store import Job, JobQuery
+from digits.storage.jobs.store import Job
 from digits.storage.modes import make_folder, settle_tree
 from digits.storage.seals import seal
 from digits.utils.confinement import PRIVATE
@@ -68,8 +69,8 @@ def export_model(service: Service, model: Job, target: Path) -> Path:
     return target
 
 
-def import_model(service: Service, archive: Path, owner: str = "") -> Job:
-    """Take in what `export_model` wrote, as a job of `owner` under its id.
+def import_model(service: Service, archive: Path, owner: str = "", dataset_id: str = "") -> Job:
+    """Take in what `export_model` wrote, as a job of `owner` under its id; on the data set with its records, or the one named.
 
     BadRequest for what is no such archive, or not whole; Conflict where the id is taken; NotFound, naming name and hash of the
     data set, where that is not here.
@@ -83,7 +84,7 @@ def import_model(service: Service, archive: Path, owner: str = "") -> Job:
             raise Conflict(
                 f"The job {request.id} is here already.", advice="`digits jobs show` and `digits jobs trash` tell which it is."
             )
-        dataset = _dataset_for(service, request, manifest.get("dataset"))
+        dataset = _dataset_for(service, request, manifest.get("dataset"), dataset_id)
         _settle(folder, request, dataset.id, owner)
         settle_tree(folder.path, service.jobs_dir.mode)
         try:
@@ -102,9 +103,9 @@ def _manifest(service: Service, model: Job) -> dict[str, Any]:
     dataset = service.store.find(model.dataset_id, with_deleted=True)
     info = service.folder(model.dataset_id).find_dataset_info() if model.dataset_id else None
     counts = {name: split.entries for name, split in info.splits.items()} if info else {}
-    content = info.content_hash if info else ""
+    content = {"content_hash": info.content_hash if info else "", "hash_kind": info.hash_kind if info else 0}
     name = dataset.name if dataset else ""
-    return {**found, "dataset": {"id": model.dataset_id, "name": name, "content_hash": content, "entries": counts}}
+    return {**found, "dataset": {"id": model.dataset_id, "name": name, **content, "entries": counts}}
 
 
 def _taken(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -166,22 +167,11 @@ def _read_request(archive: Path, folder: JobFolder, manifest: Mapping[str, Any])
     return request
 
 
-def _dataset_for(service: Service, request: JobRequest, said: Any) -> Job:
+def _dataset_for(service: Service, request: JobRequest, said: Any, named: str) -> Job:
     """The data set here with the records that the model was trained on; that of the same id before others."""
     known: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
-    wanted, name = str(known.get("content_hash") or ""), str(known.get("name") or "")[:200]
-    own = str(request.spec.get("dataset_id") or "")
-    candidates = service.store.query(JobQuery(kind=Kind.DATASET, statuses=(str(Status.DONE),))).jobs
-    for job in sorted(candidates, key=lambda job: job.id != own):
-        with contextlib.suppress(StorageError):
-            info = service.folder(job.id).find_dataset_info()
-            if info is not None and wanted and info.content_hash == wanted:
-                return job
-    raise NotFound(
-        f"The data set that {request.id} was trained on is not here: {name or 'without a name'}, content hash"
-        f" {wanted or 'unknown'}.",
-        advice="Make it here from the same files by the same form (its page and `digits dataset show` say its content hash).",
-    )
+    wanted = Wanted.read(known.get("content_hash"), known.get("hash_kind"), known.get("entries"), known.get("name"))
+    return dataset_with(service, request.id, wanted, str(request.spec.get("dataset_id") or ""), named)
 
 
 def _settle(folder: JobFolder, request: JobRequest, dataset_id: str, owner: str) -> None:

@@ -33,6 +33,7 @@ from digits.service.models.snapshots import find_snapshot
 from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
+from digits.storage.thresholds import FILE as THRESHOLDS
 from digits.tasks import GENERIC
 
 TYPE_NAME = "Pretrained Model"
@@ -86,7 +87,8 @@ def from_folder(service: Service, root: Path, info: ModelInfo, origin: dict[str,
         origin={**origin, "name": info.name},
         python_layers=info.layers,
     )
-    files = [root / info.weights, *(root / name for name in (info.layers, LICENCE, ABOUT) if name and (root / name).is_file())]
+    beside = (info.layers, LICENCE, ABOUT, THRESHOLDS)
+    files = [root / info.weights, *(root / name for name in beside if name and (root / name).is_file())]
     return create_of_files(service, name or info.name, spec, files, owner=owner, labels=len(meta.get("class_labels", labels)))
 
 
@@ -119,7 +121,8 @@ def from_model(service: Service, model: Job, epoch: float | str | None = None, o
         },
         python_layers=layers.name if layers else "",
     )
-    files = [path, *([layers.path] if layers else [])]
+    chosen = folder.path / THRESHOLDS
+    files = [path, *([layers.path] if layers else []), *([chosen] if chosen.is_file() else [])]
     return create_of_files(service, name or model.name, spec, files, owner=owner, labels=len(meta.get("class_labels", ())))
 
 

@@ -4,29 +4,31 @@ random seed; its worker then says whether it gives the same. Here, or wherever `
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from digits.domain.jobs import Kind, Resources, Status
 from digits.domain.training import TrainingSpec
-from digits.errors import BadRequest, Conflict, NotFound, StorageError
+from digits.errors import BadRequest, Conflict, StorageError
 from digits.service import Service
 from digits.service.damage import require_records
+from digits.service.datasets.same_records import Wanted, dataset_with
 from digits.service.jobs import claimed_job_id, create_job, stored_form
 from digits.service.models import python_layers
 from digits.service.models.form import MAX_NAME
 from digits.service.models.networks import NETWORK_FILE, model_spec
 from digits.storage.files import atomic, read_json
-from digits.storage.jobs.store import Job, JobQuery
+from digits.storage.jobs.store import Job
 
 SUFFIX = " (done again)"
 
 
-def reproduce(service: Service, job: Job, owner: str = "") -> Job:
-    """The model that does the training of `job` again.
+def reproduce(service: Service, job: Job, owner: str = "", dataset_id: str = "") -> Job:
+    """The model that does the training of `job` again, on the data set of the same content hash, or on one that is named.
 
-    BadRequest for what is no model, or none that is done; NotFound, naming its hash, where the data set is not here; Conflict
-    where the weights that it started from are gone.
+    BadRequest for what is no model, or none that is done, and for a named data set with other records; NotFound, naming its hash,
+    where the data set is not here; Conflict where the weights that it started from are gone.
     """
     if job.kind != Kind.MODEL:
         raise BadRequest(f"{job.name} is no model.", advice="Only trainings are done again.")
@@ -34,7 +36,7 @@ def reproduce(service: Service, job: Job, owner: str = "") -> Job:
         raise BadRequest(f"{job.name} is {job.status.word}; only a training that is done can be done again.")
     folder, spec = service.folder(job.id), model_spec(service, job)
     capsule = _capsule(service, job)
-    dataset = _dataset_of(service, job, str(capsule.get("dataset") or ""))
+    dataset = _dataset_of(service, job, capsule, dataset_id)
     _check_start(service, job, spec)
     threads, processes = capsule.get("threads"), max(1, int(capsule.get("processes") or 1))
     if isinstance(threads, int) and threads > 0 and not spec.gpu_count:
@@ -92,23 +94,14 @@ def _capsule(service: Service, job: Job) -> dict[str, Any]:
     return {}
 
 
-def _dataset_of(service: Service, job: Job, wanted: str) -> Job:
-    """The data set with the records of the training: its own, or another of the same hash."""
+def _dataset_of(service: Service, job: Job, capsule: Mapping[str, Any], named: str) -> Job:
+    """The data set with the records of the training: its own, or another of the same hash, or the one that is named."""
+    wanted = Wanted.read(capsule.get("dataset"), capsule.get("dataset_hash_kind"), capsule.get("splits"))
     own = service.store.find(job.dataset_id)
-    candidates = [own] if own is not None and own.status == Status.DONE else []
-    if wanted:
-        done = service.store.query(JobQuery(kind=Kind.DATASET, statuses=(str(Status.DONE),))).jobs
-        candidates += [other for other in done if other.id != job.dataset_id]
-    for dataset in candidates:
-        with contextlib.suppress(StorageError):
-            info = service.folder(dataset.id).find_dataset_info()
-            if info is not None and (not wanted or info.content_hash == wanted):
-                require_records(service, dataset.id)
-                return dataset
-    raise NotFound(
-        f"The data set that {job.name} was trained on is not here: content hash {wanted or 'unknown'}.",
-        advice="Make it again from the same files by the same form; its page and `digits dataset show` say its content hash.",
-    )
+    if not wanted.content_hash and not named and own is not None and own.status == Status.DONE:
+        require_records(service, own.id)
+        return own
+    return dataset_with(service, job.name, wanted, job.dataset_id, named)
 
 
 def _check_start(service: Service, job: Job, spec: TrainingSpec) -> None:

@@ -28,6 +28,7 @@ from digits.service.models.model_info import INFO, BadArchive, ModelInfo, model_
 from digits.service.models.pretrained import TEXT, create_pretrained, foreign_meta, snapshot_path
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
+from digits.storage.thresholds import FILE as THRESHOLDS
 from digits.utils.fetch import fetch
 from digits.utils.names import is_address
 
@@ -52,7 +53,6 @@ class StoreModel:
     info: dict[str, Any] = field(default_factory=dict)
     aux: dict[str, Any] = field(default_factory=dict)
     size: int = -1
-    licence: bool = False
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def install(service: Service, model: StoreModel, owner: str = "", name: str = ""
     row = frameworks()[info.framework]
     if not row.is_installed:
         raise BadRequest(f"{model.folder} is a model of {row.title}, which is not installed.", advice=row.install)
-    names = [*info.needed, *([LICENCE] if model.licence else [])]
+    names = [*info.needed, *(name for name in (LICENCE, THRESHOLDS) if name in info.files)]
     spec = PretrainedSpec(
         framework=info.framework,
         weights=info.weights,
@@ -211,7 +211,7 @@ def _model(place: str, child: str, ends: float) -> StoreModel:
         info = model_info(value)
         sizes = [info.files[name].size for name in info.needed if name in info.files]
         size = sum(sizes) if len(sizes) == len(info.needed) and min(sizes) >= 0 else -1
-        return replace(found, size=size, licence=LICENCE in info.files)
+        return replace(found, size=size)
     except (BadArchive, LoadImageError) as error:
         return replace(found, problem=str(error))
 

@@ -2,53 +2,36 @@
 
 They lie as `thresholds.json` in the model's folder: by label (empty: for all classes) `threshold`, its effect (`precision`,
 `recall`, `f1`, `right`, `wrong`, `missed`, counted at `counted_at`), the `evaluation`, `epoch` and `split` that it was chosen
-on, who chose it (`user`) and when (`time`). They go into the model's archives; evaluations that are started afterwards count
+on, who chose it (`user`) and when (`time`). They go into the model's archives and into pretrained
+models that are made of it; evaluations that are started afterwards count
 with them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from digits.domain.training import TaskOptions
-from digits.errors import StorageError
 from digits.service import Service
-from digits.storage.files import read_json, write_json
-from digits.storage.folders import JobFolder
+from digits.storage.files import write_json
+from digits.storage.thresholds import FILE, read_thresholds
 from digits.tasks import Labels, of
 
-FILE = "thresholds.json"
 _writing = threading.Lock()  # one process writes
 
 
 def thresholds_of(service: Service, model_id: str) -> dict[str, dict[str, Any]]:
     """What was chosen, by label; empty where nothing was, or the file cannot be read."""
-    return read_thresholds(service.folder(model_id))
-
-
-def read_thresholds(folder: JobFolder) -> dict[str, dict[str, Any]]:
-    path = folder.path / FILE
-    found: Any = {}
-    if path.is_file():
-        with contextlib.suppress(StorageError):
-            found = read_json(path)
-    rows = found.get("thresholds", {}) if isinstance(found, dict) else {}
-    return {
-        str(label): row
-        for label, row in (rows.items() if isinstance(rows, dict) else ())
-        if isinstance(row, dict) and isinstance(row.get("threshold"), int | float) and math.isfinite(row["threshold"])
-    }
+    return read_thresholds(service.folder(model_id).path)
 
 
 def store_threshold(service: Service, model_id: str, label: str, row: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """Keep what was chosen for a label, or forget it (None); all that is kept then."""
     folder = service.folder(model_id)
     with _writing:
-        found = read_thresholds(folder)
+        found = read_thresholds(folder.path)
         found.pop(label, None)
         if row is not None:
             found[label] = dict(row)

@@ -63,10 +63,12 @@ def _open(key: str, path: str) -> _Shared:
 
 @dataclass(frozen=True)
 class Datum:
-    """One record. `array` is (C, H, W), RGB, uint8 or float32; `label` the number in the record."""
+    """One record. `array` is (C, H, W), RGB, uint8 or float32; `label` the number in the record; `file` the PNG or JPEG that the
+    array was decoded from, empty of one that was not encoded."""
 
     array: NDArray[Any]
     label: int
+    file: bytes = b""
 
 
 class DatumDatabase:
@@ -172,7 +174,8 @@ def parse_datum(message: bytes | memoryview) -> Datum:
             floats.append(np.frombuffer(value, "<f4"))
     label = numbers[5] - (1 << 64) if numbers[5] >= 1 << 63 else numbers[5]
     if numbers[7]:
-        return Datum(_decoded(data), label)
+        file = bytes(data)
+        return Datum(_decoded(file), label, file)
     shape = (numbers[1], numbers[2], numbers[3])
     return Datum(_rgb(_raw(data, floats, shape)), label)
 
@@ -284,8 +287,8 @@ def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return values.reshape(shape)
 
 
-def _decoded(data: memoryview) -> NDArray[np.uint8]:
-    array = image_to_array(load_image(io.BytesIO(bytes(data))))
+def _decoded(file: bytes) -> NDArray[np.uint8]:
+    array = image_to_array(load_image(io.BytesIO(file)))
     return np.ascontiguousarray(array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1))
 
 

@@ -79,12 +79,15 @@ def repeat(job_id: str) -> Any:
     return redirect(url_for("models.compare", ids=",".join([job.id, *(one.id for one in made)])))
 
 
-@describes(answer="`id` of the model that does the training again; its JSON has `reproduces` and, once it is done, `verdict`.")
+@describes(
+    form={"dataset": "Id of the data set with the same records, where its content hash is of another kind; left out as a rule."},
+    answer="`id` of the model that does the training again; its JSON has `reproduces` and, once it is done, `verdict`.",
+)
 def reproduce(job_id: str) -> Any:
     """Do a training again from all that was kept of it, and say whether it gives the same."""
     owner = require_user()
     service = get_service()
-    made = reproduce_model(service, service.store.get(job_id, Kind.MODEL), owner)
+    made = reproduce_model(service, service.store.get(job_id, Kind.MODEL), owner, arguments.text("dataset"))
     if wants_json():
         return json_answer({"id": made.id, "name": made.name, "reproduces": job_id})
     return redirect(url_for("models.show", job_id=made.id), 303)

@@ -36,8 +36,10 @@ from digits.service.models.model_info import BadArchive
 from digits.service.models.networks import Network, resolve
 from digits.service.models.pretrained_form import from_files
 from digits.service.models.store_building import build_store
+from digits.service.models.thresholds import store_threshold, thresholds_of
 from digits.storage.events import read_events
 from digits.storage.jobs.store import Job
+from digits.storage.thresholds import believed, read_thresholds
 from digits.testing.runs import make_dataset, striped_pictures, train
 from digits.worker import pretrained as worker
 from digits.worker.runtime import WorkerContext
@@ -106,6 +108,33 @@ def test_a_model_outlives_itself_and_travels_as_an_archive(service: Service, mod
     features = striped_pictures(4, 12, seed=5)[0]
     outputs = [get_engine("pytorch").load(path).predict(features)["output"] for path in (before, snapshot)]
     np.testing.assert_array_equal(*outputs)
+
+
+def test_chosen_thresholds_travel_into_pretrained_models(service: Service, model: Job, tmp_path: Path) -> None:
+    row = {"threshold": 0.42, "precision": 0.9, "evaluation": "20260101-000000-eeee", "split": "val", "user": "me"}
+    store_threshold(service, model.id, "left", row)
+    try:
+        made = pretrained.from_model(service, model)
+        work(service, made)
+        assert thresholds_of(service, made.id) == {"left": row}
+        archive = archive_of(service, made, tmp_path)
+        build_store(service, tmp_path / "shop", [model])
+    finally:
+        store_threshold(service, model.id, "left", None)
+    elsewhere = {"left": {name: value for name, value in row.items() if name != "evaluation"}}
+    (offered,) = stores.read_store(str(tmp_path / "shop"), refresh=True).models
+    for job in (pretrained.from_archive(service, archive, "x.zip"), stores.install(service, offered)):
+        work(service, job)
+        assert thresholds_of(service, job.id) == elsewhere, "the evaluation is not here"
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"thresholds": {"a": {"threshold": 1e999}, "b": {"threshold": true}, "c": 7}}'])
+def test_thresholds_of_strangers_that_are_none_are_left_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "thresholds.json").write_text(text)
+    assert read_thresholds(tmp_path) == {}
+    hostile = {"a" * 999: {"threshold": 0.5, "user": "<b>" * 999, "html": "<script>", "right": float("nan"), "wrong": 10**400}}
+    ((label, row),) = believed(hostile, from_here=False).items()
+    assert (len(label), len(row["user"]), sorted(row)) == (200, 200, ["threshold", "user"])
 
 
 def zipped(**files: Any) -> bytes:

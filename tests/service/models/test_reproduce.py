@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from digits.config import Settings
+from digits.domain.datasets import HASH_KIND
 from digits.domain.events import StatusEvent
 from digits.domain.jobs import Status
 from digits.domain.reproduction import Difference, difference, reasons, verdict
@@ -53,8 +54,10 @@ def test_two_runs_are_compared_value_by_value(one: Any, other: Any, found: Diffe
 
 
 def test_what_two_runs_were_made_of_is_compared_where_both_say_it() -> None:
-    one = {"threads": 4, "dataset": "a", "versions": {"torch": "2.1", "numpy": "2"}, "settings": {"epochs": 3, "old": 1}}
-    other = {"threads": 2, "dataset": "b", "seed": 1, "versions": {"torch": "2.2", "numpy": "2"}, "settings": {"epochs": 5}}
+    hashes = [{"dataset": name, "dataset_hash_kind": HASH_KIND} for name in "ab"]
+    versions = [{"torch": "2.1", "numpy": "2"}, {"torch": "2.2", "numpy": "2"}]
+    one = {"threads": 4, **hashes[0], "versions": versions[0], "settings": {"epochs": 3, "old": 1}}
+    other = {"threads": 2, **hashes[1], "seed": 1, "versions": versions[1], "settings": {"epochs": 5}}
     assert reasons(one, other) == [
         "the records of the data set differ",
         "the number of threads differs (4 there, 2 here)",
@@ -62,6 +65,25 @@ def test_what_two_runs_were_made_of_is_compared_where_both_say_it() -> None:
         "torch was 2.1 and is 2.2",
     ]
     assert reasons({}, other) == ["numpy was not there and is 2", "torch was not there and is 2.2"]
+
+
+@pytest.mark.parametrize(
+    ("hashes", "kinds", "counts", "said"),
+    [
+        (("a", "a"), (0, 2), (9, 9), None),
+        (("a", "b"), (2, 2), (9, 9), "the records of the data set differ"),
+        (("a", "b"), (0, 2), (9, 9), "perhaps the records of the data set, whose hashes are of another kind, differ"),
+        (("a", "b"), (0, 0), (9, 9), "perhaps the records"),  # some of the earlier versions counted labels, some did not
+        (("", "b"), (0, 2), (9, 9), "whose hashes are not known"),
+        (("a", "b"), (0, 2), (9, 8), "other numbers of records (train_db 9 there, train_db 8 here)"),
+    ],
+)
+def test_hashes_of_different_kinds_say_nothing_of_the_records(hashes: Any, kinds: Any, counts: Any, said: str | None) -> None:
+    one, other = (
+        {"dataset": own, "dataset_hash_kind": kind, "splits": {"train_db": count}}
+        for own, kind, count in zip(hashes, kinds, counts, strict=True)
+    )
+    assert [said in reason for reason in reasons(one, other)] == ([True] if said else [])
 
 
 @pytest.mark.parametrize(
@@ -162,6 +184,17 @@ def test_it_is_done_again_on_another_server_that_has_the_records(service: Servic
     assert model_dict(other, other.store.get(again.id), verbose=True)["verdict"].startswith("matches exactly")
     info = other.folder(dataset.id).dataset_file
     info.write_text(json.dumps({**json.loads(info.read_text()), "content_hash": "cd" * 32}))
-    with pytest.raises(NotFound, match="content hash abab"):
+    with pytest.raises(NotFound, match=r"content hash abab.*Hashes of another kind .* have .*which have as many records"):
         reproduce(other, job)
+    named = reproduce(other, job, dataset_id=dataset.id)
+    assert named.dataset_id == dataset.id
+    found = json.loads(info.read_text())
+    info.write_text(json.dumps({**found, "extra": {**found["extra"], "hash_kind": HASH_KIND}}))
+    capsule = other.folder(job.id).capsule_file
+    write_json(capsule, {**read_json(capsule), "dataset_hash_kind": HASH_KIND})
+    with pytest.raises(NotFound, match="content hash abab") as missing:
+        reproduce(other, job)
+    assert "another kind" not in str(missing.value)
+    with pytest.raises(BadRequest, match="has other records"):
+        reproduce(other, job, dataset_id=dataset.id)
     other.close()

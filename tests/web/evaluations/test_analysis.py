@@ -236,15 +236,15 @@ def test_the_page_of_every_task_tells_its_own(service: Service, client: FlaskCli
     assert client.get(f"/evaluations/{unknown.id}").status_code == 200, "a data set without truth"
 
 
-def test_of_a_thousand_classes_the_page_says_what_is_not_kept(service: Service, client: FlaskClient, model: Job) -> None:
+def test_of_more_than_a_thousand_classes_the_page_says_what_is_not_kept(service: Service, client: FlaskClient, model: Job) -> None:
     rng = np.random.default_rng(3)
-    labels = Labels(class_labels=tuple(f"class {k}" for k in range(1000)))
-    logs = np.log(rng.dirichlet(np.ones(1000), 40)).astype(np.float32)
+    labels = Labels(class_labels=tuple(f"class {k}" for k in range(1001)))
+    logs = np.log(rng.dirichlet(np.ones(1001), 40)).astype(np.float32)
     job = analysed(service, "classification", labels, logs, rng.integers(0, 1000, 40), model=model.id)
     told = client.get(f"/evaluations/{job.id}.json").get_json()["analysis"]
     assert told["curves"] is None
     assert told["calibration"]["before"]["ece"] is not None
-    assert "at most 256 classes" in told["notes"][0]
+    assert "at most 1,000 classes" in told["notes"][0]
     assert client.get(f"/evaluations/{job.id}").status_code == 200
 
 
