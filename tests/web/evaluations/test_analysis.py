@@ -236,7 +236,9 @@ def test_the_page_of_every_task_tells_its_own(service: Service, client: FlaskCli
     assert client.get(f"/evaluations/{unknown.id}").status_code == 200, "a data set without truth"
 
 
-def test_of_more_than_a_thousand_classes_the_page_says_what_is_not_kept(service: Service, client: FlaskClient, model: Job) -> None:
+def test_of_more_than_a_thousand_classes_the_page_says_what_is_not_kept(
+    service: Service, client: FlaskClient, model: Job
+) -> None:
     rng = np.random.default_rng(3)
     labels = Labels(class_labels=tuple(f"class {k}" for k in range(1001)))
     logs = np.log(rng.dirichlet(np.ones(1001), 40)).astype(np.float32)
