@@ -120,6 +120,7 @@ class EachByItself:
         return self.truth.shape[1]
 
     def chosen(self, rows: np.ndarray) -> EachByItself:
+        """Those of a mask (N,) or of ascending numbers (n,)."""
         return EachByItself(1 / (1 + np.exp(-self.scores[rows])), self.truth[rows])
 
     def slope(self, beta: float) -> tuple[float, float]:

@@ -149,7 +149,7 @@ class Shares:
         return Shares(self._column, self._chosen[rows])
 
     def columns(self, start: int, stop: int) -> np.ndarray:
-        """(N, stop − start) of these classes."""
+        """(N, stop − start) float32 in [0, 1] of these classes."""
         return np.concatenate([part[:, start:stop] for part in self._parts])[self._chosen]
 
 
