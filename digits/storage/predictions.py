@@ -149,7 +149,7 @@ class Shares:
         return Shares(self._column, self._chosen[rows])
 
     def columns(self, start: int, stop: int) -> np.ndarray:
-        """(N, stop − start) float32 in [0, 1] of these classes."""
+        """(N, k) float32 in [0, 1] of the classes from `start` up to `stop`."""
         return np.concatenate([part[:, start:stop] for part in self._parts])[self._chosen]
 
 
