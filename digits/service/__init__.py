@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
 
 from digits.config import Settings
 from digits.storage.folders import JobFolder, JobsDir
@@ -23,6 +26,14 @@ class ReadModel(NamedTuple):
     newest: str  # snapshot: the name of its file
 
 
+def read_json(text: str | bytes) -> Any:
+    """As `json.loads`, several times faster."""
+    try:
+        return from_json(text)
+    except ValueError:  # half a surrogate pair, which Python's own reader takes
+        return json.loads(text)
+
+
 @dataclass(frozen=True)
 class Service:
     """What every action needs: the settings, the jobs directory and the table of jobs. Safe to share between threads."""
@@ -38,7 +49,8 @@ class Service:
         StorageError when the directory cannot be written, or the database belongs to another."""
         jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
         jobs_dir.prepare()
-        return cls(settings, jobs_dir, open_store(settings.database_url, jobs_dir, take_over=take_over))
+        store = open_store(settings.database_url, jobs_dir, take_over=take_over, read_json=read_json)
+        return cls(settings, jobs_dir, store)
 
     def folder(self, job_id: str) -> JobFolder:
         return self.jobs_dir.folder(job_id)

@@ -23,6 +23,7 @@ from digits.service.models.form import ModelForm
 from digits.service.rows import row_keys, rows
 from digits.storage.jobs.rows import sorts
 from digits.storage.jobs.store import Job, JobQuery, Output
+from digits.utils.collection import uncollected
 from digits.utils.values import shown
 
 COLUMNS = {"submitted": "created", "username": "owner", "type": "kind", "disk": "disk_bytes"}  # row key -> column of the database
@@ -95,6 +96,7 @@ def view_of(
     return View(found, None if columns is None else tuple(columns), by, fold)
 
 
+@uncollected()
 def page(service: Service, view: View) -> dict[str, Any]:
     """`rows` and `total` of one page (lines, where seeds are folded), the `metric` by which they are ranked, and of a grouped
     list `groups`: `key`, `title`, `count` of those on the page. A folded line has `seeds`: `ids`, and of the metric `values`,

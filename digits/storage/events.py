@@ -27,6 +27,7 @@ from digits.domain.events import (
 )
 from digits.errors import DiskFull
 from digits.storage.files import cannot_write
+from digits.utils.clock import ClockWatch
 
 READ_CHUNK = 1 << 20
 HARDWARE_LINE = b'{"type":"hardware"'  # how `to_line` begins one
@@ -34,18 +35,20 @@ VOIDABLE = (MetricEvent, SnapshotEvent, SampleEvent, TraceEvent, ProgressEvent, 
 
 
 class EventWriter:
-    """Appends events of one attempt. Safe to use from several threads of one process."""
+    """Appends events of one attempt. Safe to use from several threads of one process. Their times go on evenly where the clock of
+    the machine is set meanwhile."""
 
     def __init__(self, path: Path, attempt: int) -> None:
         self.path = path
         self.attempt = attempt
+        self._clock = ClockWatch()
         self._lock = threading.Lock()
         self._handle = open(path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the writer
         self._end_torn_line()
 
     def emit(self, event: Event) -> int:
         """Write one line and return the file's length after it, in bytes. Raises DiskFull when it could not be written whole."""
-        line = (to_line(replace(event, attempt=self.attempt)) + "\n").encode()
+        line = (to_line(replace(event, attempt=self.attempt, t=event.t - self._clock.jump())) + "\n").encode()
         with self._lock:
             return self._write(line)
 

@@ -48,6 +48,10 @@ class JobRows:
         """`JobStore.settle_deletions`, kept in the folders too."""
         return self.save_all(self.store.settle_deletions(job_ids) if job_ids else [])
 
+    def follow_clock(self, jump: float, now: float) -> list[Job]:
+        """`JobStore.follow_clock`, kept in the folders too."""
+        return self.save_all(self.store.follow_clock(jump, now))
+
     def save_all(self, jobs: list[Job]) -> list[Job]:
         """Keep rows in their folders: a disk syncs many files together as fast as one."""
         if jobs:

@@ -36,6 +36,7 @@ from digits.supervisor.outcomes import STOPPED_FROM_OUTSIDE, outcome_of, requeue
 from digits.supervisor.queue import Queue, where_it_runs
 from digits.supervisor.settling import settle, unsettled
 from digits.supervisor.trash import Trash
+from digits.utils.clock import ClockWatch
 from digits.utils.memory import LESS_MEMORY_FOR_TRAINING
 from digits.utils.processes import STOP_SIGNALS, exit_words
 
@@ -83,6 +84,7 @@ class Supervisor:
         self.store = store
         self.identity = settle_identity(jobs_dir)
         self.rows = JobRows(jobs_dir, store)
+        self.clock = ClockWatch()
         self.executor = executor
         self.queue = Queue(settings, jobs_dir, self.rows, executor, only)
         self.summaries = RunSummaries(jobs_dir, store, self.rows)
@@ -169,6 +171,8 @@ class Supervisor:
                 logger.warning("%s Nothing is done for as long as it is so.", self._away)
             return
         with self._guard():
+            self._follow_clock()
+        with self._guard():
             self.executor.escalate()
         self._name_workers()
         for worker in [*self._late.values(), *self.executor.reap()]:
@@ -187,6 +191,14 @@ class Supervisor:
         with self._guard():
             self._look_at_queue()
         self._do_chores()
+
+    def _follow_clock(self) -> None:
+        """Before anything is measured: where the clock of the machine was set, durations and the trash go on as if it was not."""
+        if self._only is not None or not (jump := self.clock.jump()):
+            return
+        self.rows.follow_clock(jump, time.time())
+        self.clock.take_jump()
+        logger.warning("The clock of this machine was set by %+.0f s. Durations go on as if it had not been.", jump)
 
     def stop_jobs(self) -> None:
         """Request every worker to stop and start none any more; the jobs wait for the next supervisor in the queue."""

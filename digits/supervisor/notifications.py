@@ -24,6 +24,7 @@ from digits.domain.notifications import Choices, Message, request_of
 from digits.errors import LoadImageError
 from digits.storage.jobs.store import Job, JobQuery, JobStore
 from digits.storage.notifications import FAILED, SENT, WAITING, Notification, Notifications
+from digits.utils.clock import ClockWatch
 from digits.utils.fetch import post
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Notifier:
         self.settings = settings
         self.store = store
         self.notifications = Notifications(store.engine)
+        self._clock = ClockWatch()
         self._sequence = -1
         self._leaders: dict[str, float] = {}  # the best value of a job that was compared last
         self._thread: threading.Thread | None = None
@@ -78,7 +80,10 @@ class Notifier:
 
     def stalled(self, job: Job, at: float, words: str) -> None:
         """A worker said at a time that its training makes no progress, or shows no sign of life."""
-        if abs(time.time() - at) < STALE_SECONDS:  # else it was read again, by a server that was started since
+        now = time.time()
+        if (
+            min(abs(now - at), abs(now - self._clock.jump() - at)) < STALE_SECONDS
+        ):  # else a server that was started since reads it
             self._send(job, "stalled", f"{at:.3f}", words, self.notifications.all_choices())
 
     def _note(self, job: Job, choices: Mapping[str, Choices]) -> None:

@@ -50,7 +50,7 @@ _BY_NAME = {name: task for task in TASKS for name in (task.name, *task.aliases)}
 
 def find(name: str) -> Task | None:
     """The task of a name, or of another name that is understood for it; None for any other text."""
-    return _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))
+    return _BY_NAME.get(name) or _BY_NAME.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))
 
 
 def get(name: str) -> Task:

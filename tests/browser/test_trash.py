@@ -18,6 +18,7 @@ def test_undo_in_the_notice_and_restore_in_another_tab(page: Page, context: Brow
     other = context.new_page()
     other.goto(address)
     page.goto(address)
+    page.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("button", name="Delete Job").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.locator("#toasts")).to_contain_text("Deleted “precious”.")

@@ -75,7 +75,7 @@ def comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
         "metrics": metrics,
         "importance": importance(settings, metrics.get(decided["metric"] or jobs[0].best_name, {}).get("values", {})),
         "verdict": decided,
-        "curves": {run.job.id: run.curves.as_json(run.job.started) for run in runs},
+        "curves": {run.job.id: run.curves.as_json() for run in runs},
         "flips": flips,
         "notes": _notes(runs),
         "class_labels": list(runs[0].info.class_labels) if runs[0].info else [],

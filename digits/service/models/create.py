@@ -155,7 +155,7 @@ def model_dict(
         "name": job.name,
         "status": job.status.word,
         "username": job.owner,
-        "creation time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.created)),
+        "creation time": "{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}".format(*time.localtime(job.created)[:6]),
         "framework": read.framework,
         "digits version": read.version,
         "dataset_id": job.dataset_id,

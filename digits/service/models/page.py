@@ -125,13 +125,13 @@ def snapshot_row(event: SnapshotEvent) -> dict[str, Any]:
 
 
 def log_lines(history: RunHistory, limit: int = KEPT_LINES) -> list[dict[str, Any]]:
-    """What happened, in the order of time: starts, validations, warnings, errors and what the worker noted; the last `limit`."""
-    lines = [(line.t, line.level, line.message) for line in history.log]
-    lines += [(start.t, "info", _start_text(start)) for start in history.attempts]
-    lines += [(found.t, "info", _validation_text(found)) for found in history.metrics["val"][-limit:]]
-    lines += [(warning.t, "warning", f"Warning: {warning.message}") for warning in history.warnings]
-    lines += [(error.t, "error", f"Error: {error.message}") for error in history.errors]
-    return [{"t": t, "level": level, "message": message} for t, level, message in sorted(lines)[-limit:]]
+    """What happened, by attempt and time: starts, validations, warnings, errors and what the worker noted; the last `limit`."""
+    lines = [(line.attempt, line.t, line.level, line.message) for line in history.log]
+    lines += [(start.attempt, start.t, "info", _start_text(start)) for start in history.attempts]
+    lines += [(found.attempt, found.t, "info", _validation_text(found)) for found in history.metrics["val"][-limit:]]
+    lines += [(warning.attempt, warning.t, "warning", f"Warning: {warning.message}") for warning in history.warnings]
+    lines += [(error.attempt, error.t, "error", f"Error: {error.message}") for error in history.errors]
+    return [{"t": t, "level": level, "message": message} for _, t, level, message in sorted(lines)[-limit:]]
 
 
 def config_tables(spec: TrainingSpec, info: DatasetInfo | None, versions: dict[str, str]) -> dict[str, list[tuple[str, str]]]:

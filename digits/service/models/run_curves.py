@@ -12,9 +12,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from digits.domain.events import BaselineEvent, Event, HardwareEvent, MetricEvent, ProgressEvent, SnapshotEvent, from_line
+from digits.domain.events import (
+    AttemptEvent,
+    BaselineEvent,
+    Event,
+    HardwareEvent,
+    MetricEvent,
+    ProgressEvent,
+    SnapshotEvent,
+    from_line,
+)
 from digits.service.models.charts import series
-from digits.storage.event_lines import shown_lines
+from digits.storage.event_lines import ATTEMPT, shown_lines
 from digits.storage.folders import JobFolder
 
 LEAST_POINTS = 200
@@ -33,14 +42,29 @@ class RunCurves:
     val: list[MetricEvent] = field(default_factory=list)
     snapshots: list[SnapshotEvent] = field(default_factory=list)
     baseline: BaselineEvent | None = None
+    began: float | None = None  # when the first attempt that counts did, as its worker's clock had it
     speed: float | None = None
 
-    def as_json(self, started: float | None) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """`train` and `val`: `epoch`, `step`, `time` (seconds since the start) and `values` by name."""
         return {
-            phase: {**series(events), "time": [round(event.t - (started or event.t), 2) for event in events]}
+            phase: {**series(events), "time": [round(at, 2) for at in seconds_since(self.began, events)]}
             for phase, events in (("train", self.train), ("val", self.val))
         }
+
+
+def seconds_since(began: float | None, events: Sequence[Event]) -> list[float]:
+    """How long after `began` (the first event, where it is None) each of the events was. They never go back, although the clock
+    may have been set back between two attempts."""
+    began = events[0].t if began is None and events else began or 0.0
+    found: list[float] = []
+    missing = last = 0.0
+    for event in events:
+        at = event.t - began
+        missing = max(missing, last - at)
+        last = at + missing
+        found.append(last)
+    return found
 
 
 def points_for(runs: int) -> int:
@@ -69,6 +93,8 @@ def _read(path: Path, points: int, size: int, _changed: int) -> RunCurves:
     found.snapshots = [event for event in _events(kept[SnapshotEvent.type]) if isinstance(event, SnapshotEvent)]
     baselines = [line for line in kept[""] if line.startswith(BASELINE)]
     found.baseline = next((e for e in _events(baselines[-1:]) if isinstance(e, BaselineEvent)), None)
+    attempts = [e for e in _events([one for one in kept[""] if one.startswith(ATTEMPT)]) if isinstance(e, AttemptEvent)]
+    found.began = next((e.t for e in reversed(attempts) if e.resumed_step < 0), None)
     speeds = [e.rate for e in _events(kept[ProgressEvent.type]) if isinstance(e, ProgressEvent) and e.rate]
     found.speed = median(speeds) if speeds else None
     return found

@@ -7,6 +7,7 @@ A directory that was moved to another file system takes its database along, wher
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 
@@ -18,16 +19,16 @@ from digits.errors import StorageError
 from digits.storage.folders import JobsDir
 from digits.storage.identity import DirectoryIdentity, settle
 from digits.storage.jobs.store import JobStore
-from digits.storage.jobs.tables import DirectoryRow
+from digits.storage.jobs.tables import DirectoryRow, ReadJson
 
 ONLY = 1  # the id of the one row
 
 
-def open_store(url: str, jobs_dir: JobsDir, *, take_over: bool = False) -> JobStore:
+def open_store(url: str, jobs_dir: JobsDir, *, take_over: bool = False, read_json: ReadJson = json.loads) -> JobStore:
     """The table of jobs of a directory. Raises StorageError where the database `url` (empty: the one in the directory) belongs to
     another one, which `take_over` makes it forget."""
     identity = settle(jobs_dir)
-    store = JobStore.open(url, jobs_dir.database_file)
+    store = JobStore.open(url, jobs_dir.database_file, read_json)
     if url and _is_elsewhere(store, identity):
         try:
             _claim(store, jobs_dir, identity, take_over)

@@ -159,7 +159,7 @@ class JobQuery:
     under the name it has in queries, or `output:NAME:PHASE:last|min|max`; `then` holds further keys as `(column, descending)`.
     `main` is the metric that decides for most of the jobs, where it is known already. `text` looks in name, id, group, tags,
     network, owner and notes; `tag` is one whole tag. `limit` 0 means all. `vocabulary` holds names that count beside those in
-    the database. `unread` are columns of lists that nobody looks at: they are empty in what is found.
+    the database. `unread` are columns of lists and texts that nobody looks at: they are empty in what is found.
     """
 
     kind: str = ""

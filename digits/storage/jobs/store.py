@@ -7,6 +7,7 @@ remembers the last number it saw asks for exactly what has changed since.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, Select, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import JSON, Engine, Select, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -30,7 +31,16 @@ from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID
 from digits.storage.jobs.query import TAGS, distinct, main_metric
 from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, names_metrics, ordered, ranks
-from digits.storage.jobs.tables import CounterRow, DependencyRow, JobRow, OutputRow, SettingRow, open_engine, reserve_disk_space
+from digits.storage.jobs.tables import (
+    CounterRow,
+    DependencyRow,
+    JobRow,
+    OutputRow,
+    ReadJson,
+    SettingRow,
+    open_engine,
+    reserve_disk_space,
+)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -282,9 +292,12 @@ class JobReader:
         wanted = set(job_ids)
         with self.engine.connect() as connection:
             for part in parts:
-                for job_id, *values in connection.execute(part):
+                for row in connection.execute(part).cursor.fetchall():
+                    job_id = row[0]
                     if not every or job_id in wanted:
-                        found.setdefault(job_id, []).append(tuple(values))
+                        if (known := found.get(job_id)) is None:
+                            known = found[job_id] = []
+                        known.append(row[1:])
         return found
 
     def outputs(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, list[Output]]:
@@ -363,9 +376,9 @@ class JobStore(JobReader):
     """All access to the table of jobs."""
 
     @classmethod
-    def open(cls, url: str, sqlite_file: Path) -> JobStore:
+    def open(cls, url: str, sqlite_file: Path, read_json: ReadJson = json.loads) -> JobStore:
         """Open; make the tables where there are none yet, migrate older ones. Raises StorageError for newer ones."""
-        store = cls(open_engine(url, sqlite_file))
+        store = cls(open_engine(url, sqlite_file, read_json))
         made = schema.prepare(store.engine, sqlite_file)
         folders = len(JobsDir(sqlite_file.parent.parent).folders()) if made else 0
         if folders:
@@ -466,6 +479,30 @@ class JobStore(JobReader):
                 done = {"requested_action": ""} if clear and row.requested_action == clear else {}
                 _assign(row, {**_moved(row, to, at), **columns, **done}, sequence)
             return [copy(row) for row in moved]
+
+    def follow_clock(self, jump: float, now: float) -> list[Job]:
+        """The clock was set by `jump` seconds and says `now`: what is counted until now counts on as if it had not been.
+
+        Jobs that run or wait began that much later or earlier; what lies in the trash gets no older by it. A time that the clock
+        had not reached before is of another clock and stays. The rows that were changed.
+        """
+        before = now - jump
+        with Session(self.engine) as session, session.begin():
+            _next_sequence(session)
+            active = JobRow.status.in_([str(status) for status in RUNNING]) & JobRow.deleted.is_(None)
+            found: list[tuple[JobRow, dict[str, Any]]] = []
+            for row in session.scalars(select(JobRow).where(active | JobRow.deleted.is_not(None))):
+                times: dict[str, Any] = {}
+                if row.deleted is None and (row.started is None or row.started <= before):
+                    times = {"history": [[status, at + jump] for status, at in row.history]}
+                    times |= {"started": row.started + jump} if row.started else {}
+                elif row.deleted is not None and row.deleted <= before and (jump > 0 or row.deleted > now):
+                    times = {"deleted": row.deleted + jump}
+                found += [(row, times)] if times else []
+            sequence = _next_sequence(session, len(found)) - len(found)
+            for number, (row, times) in enumerate(found, 1):
+                _assign(row, times, sequence + number)
+            return [copy(row) for row, _ in found]
 
     def request_action(self, job_id: str, action: Action) -> Job:
         """Request something of the supervisor. A deletion hides the job at once, and nothing but to restore or to purge it can be
@@ -696,19 +733,20 @@ def _next_sequence(session: Session, count: int = 1) -> int:
 
 
 def _jobs(session: Session, *matching: Any, unread: Sequence[str] = ()) -> list[Job]:
-    """Copies of many rows, read without that the session keeps track of them; the columns `unread` are empty lists."""
+    """Copies of many rows, read without that the session keeps track of them; the columns `unread` are empty."""
     names = [name for name in JOB_FIELDS if name not in unread]
     words = {str(status): status for status in Status}
     at = names.index("status")
     columns = JobRow.__mapper__.columns
     found = []
-    for row in session.connection().execute(select(*(columns[name] for name in names)).where(*matching)):
+    empty = {name: columns[name].type.python_type() for name in unread if not isinstance(columns[name].type, JSON)}
+    empty |= {name: {} if name == "summary" else [] for name in unread if name not in empty}
+    for row in session.connection().execute(select(*(columns[name] for name in names)).where(*matching)).fetchall():
         job = object.__new__(Job)  # of ten thousand rows the dataclass's own way takes longer than the database
         values = job.__dict__
         values.update(zip(names, row, strict=True))
         values["status"] = words[row[at]]
-        for name in unread:
-            values[name] = []
+        values.update(empty)
         found.append(job)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ SQLITE_BESIDE = ("-wal", "-shm", "-journal")
 CONNECT_SECONDS = 10  # for a connection to a database server: a request that waits longer says so
 PATIENT = ("postgresql", "mysql", "mariadb")  # their drivers wait for minutes unless they are told how long
 RESERVED_BYTES = 6 * 2**20  # more than SQLite lets its write-ahead log grow before it begins again at its start
+
+
+ReadJson = Callable[[str | bytes], Any]
 
 
 class Base(DeclarativeBase):
@@ -229,32 +233,38 @@ class CounterRow(Base):
     value: Mapped[int] = mapped_column(Integer, default=0)
 
 
-def open_engine(url: str, sqlite_file: Path) -> Engine:
-    """Engine for `url`, or for the SQLite file in WAL mode when `url` is empty."""
+def open_engine(url: str, sqlite_file: Path, read_json: ReadJson = json.loads) -> Engine:
+    """Engine for `url`, or for the SQLite file in WAL mode when `url` is empty. `read_json` reads columns of JSON."""
     if url:
-        return _other_engine(url)
+        return _other_engine(url, read_json)
     reserve.give_up(sqlite_file.parent)
     for file in (sqlite_file, *(sqlite_file.with_name(sqlite_file.name + suffix) for suffix in SQLITE_BESIDE)):
         if file == sqlite_file or file.exists():
             private_file(file)  # SQLite gives what it makes beside it the same mode
     engine = create_engine(
-        f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS}, json_deserializer=_from_json
+        f"sqlite:///{sqlite_file}", connect_args={"timeout": SQLITE_BUSY_SECONDS}, json_deserializer=_reader(read_json)
     )
     event.listen(engine, "connect", _configure_sqlite)
     return engine
 
 
-def _from_json(text: str) -> Any:
-    """What a column of JSON holds; most hold nothing, which need not be parsed."""
-    if text == "[]":
-        return []
-    return {} if text == "{}" else json.loads(text)
+def _reader(read_json: ReadJson) -> ReadJson:
+    """What reads a column of JSON; most hold nothing, which need not be parsed."""
+
+    def read(text: str | bytes) -> Any:
+        if text == "[]":
+            return []
+        return {} if text == "{}" else read_json(text)
+
+    return read
 
 
-def _other_engine(url: str) -> Engine:
+def _other_engine(url: str, read_json: ReadJson) -> Engine:
     try:
         waits = {"connect_timeout": CONNECT_SECONDS} if make_url(url).get_backend_name() in PATIENT else {}
-        return create_engine(url, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, connect_args=waits)
+        return create_engine(
+            url, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, connect_args=waits, json_deserializer=read_json
+        )
     except (ArgumentError, ImportError) as error:  # no URL; a kind of database, or a driver, that is not there
         raise ConfigError(
             f"The setting database_url cannot be used: {error}.",

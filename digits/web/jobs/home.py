@@ -18,13 +18,15 @@ from digits.errors import DigitsError
 from digits.service import listing, rows, views
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job, JobQuery
+from digits.utils.collection import uncollected
 from digits.web.http import arguments
 from digits.web.http.request import current_user, describes, get_service, long_answer, require_user, route, wants_json
 
 MOST_ROWS = 1000
 WAITING = (str(Status.INIT), str(Status.WAIT))
 KINDS = "dataset, model, evaluation, pretrained_model."
-NOT_LISTED = ("history", "gpu_ids", "sparkline", "used_gpus")  # columns that /index.json does not look at
+NOT_LISTED = ("history", "gpu_ids", "sparkline", "used_gpus", "notes", "message", "pool")  # that /index.json does not look at
+OF_DATASETS = ("summary", "tags", "error", "extension")  # nor, of models, at these
 
 
 def blueprint() -> Blueprint:
@@ -117,6 +119,7 @@ def delete_view() -> Any:
     return saved_views()
 
 
+@uncollected()
 def index_dict() -> dict[str, Any]:
     """What `/index.json` answers."""
     service = get_service()
@@ -131,11 +134,12 @@ def index_dict() -> dict[str, Any]:
 
 
 @describes(json=True)
+@uncollected()
 def completed_jobs() -> Any:
     """Rows of every job as the original's home page took them: running ones apart, then data sets, models and pretrained
     models that ended."""
     service = get_service()
-    everything = service.store.query(JobQuery(unread=("history", "gpu_ids"))).jobs
+    everything = service.store.query(JobQuery(unread=("history", "gpu_ids", "notes", "pool"))).jobs
     table = [row for row in rows.rows(service, everything) if row["type"] not in OF_MODELS]
     return long_answer(
         {
@@ -239,7 +243,8 @@ def _columns(texts: list[str]) -> list[str]:
 
 
 def _running_first(kind: Kind) -> list[Job]:
-    jobs = get_service().store.query(JobQuery(kind=kind, unread=NOT_LISTED)).jobs
+    unread = (*NOT_LISTED, *(OF_DATASETS if kind == Kind.MODEL else ()))
+    jobs = get_service().store.query(JobQuery(kind=kind, unread=unread)).jobs
     return sorted(jobs, key=lambda job: job.status not in RUNNING)
 
 

@@ -32,7 +32,7 @@ const charts = new TrainingCharts(find("[data-charts]", page), options, "large" 
 const samplesRoot = part("[data-validation-samples]");
 const validationSamples = samplesRoot && new ValidationSamples(samplesRoot, id, state.frames);
 const snapshots = new SnapshotList(part("[data-snapshots]"), state, page.dataset.download ?? "");
-let counted = Date.now() / 1000; // when state.elapsed was true
+let counted = performance.now(); // when state.elapsed was true
 
 let chartsDue = false;
 let drawingMs = 0; // the last time
@@ -119,7 +119,7 @@ function rateTile() {
 
 function timeTile() {
   const running = isRunning(state);
-  const elapsed = state.elapsed + (running && state.elapsed ? Date.now() / 1000 - counted : 0);
+  const elapsed = state.elapsed + (running && state.elapsed ? (performance.now() - counted) / 1000 : 0);
   return tile(running ? "Elapsed" : "Duration", duration(elapsed), running ? "" : "from start to end");
 }
 
@@ -358,7 +358,7 @@ function onJob(row) {
   state.status = row.letter;
   if (row.elapsed !== undefined) {
     state.elapsed = row.elapsed;
-    counted = Date.now() / 1000;
+    counted = performance.now();
   }
   later("tiles", "metrics", "hardware");
   if (row.running) return;

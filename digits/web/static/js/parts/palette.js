@@ -30,7 +30,9 @@ const link = (address) => () => location.assign(address);
  */
 function ofThisPage() {
   const pages = all("#rail nav a", document, HTMLAnchorElement);
-  const actions = all("main .job-actions .btn").filter((button) => button.offsetParent && !button.hasAttribute("disabled"));
+  const actions = all("main .job-actions .btn:not(.dropdown-toggle), main .job-actions .dropdown-item").filter((one) =>
+    !one.closest("[hidden]") && (one.offsetParent || one.matches(".dropdown-item")) && !one.hasAttribute("disabled")
+  );
   const colours = all("[data-theme-value]");
   const out = perhaps("#rail form.who button");
   return [
