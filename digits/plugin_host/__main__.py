@@ -1,7 +1,7 @@
 """`python -m digits.plugin_host --socket PATH --jobs-dir DIR`: serve until requested to stop.
 
-Holds: what answers questions, and with it Flask, NumPy and the plugins, is imported for the first question: a server that nobody
-looks at stays small.
+Holds: what answers questions, and with it Flask, NumPy and the plugins, is imported for the first question that needs more than
+the table of plugins, or where that is not known from before: a server whose lists are looked at stays small.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from digits.extensions.kept_table import KeptTable, Rows
 from digits.ipc.message_server import MessageServer
 from digits.ipc.messages import Message
 from digits.ipc.plugin_host_client import address_file
@@ -26,6 +27,8 @@ from digits.storage.identity import place_of
 from digits.utils.masking import log_to_stderr
 from digits.utils.memory_use import MIB, refuse_allocations_beyond
 from digits.utils.processes import offer_to_oom_killer, on_stop
+
+TABLE_FILE = "plugins.json"  # of the jobs directory's hidden folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,13 +66,24 @@ class _Answers:
         self.jobs_dir = jobs_dir
         self.watch = watch
         self.journal = journal
+        self.kept = KeptTable(jobs_dir.hidden / TABLE_FILE)
+        self._known: Rows | None = None
         self._lock = threading.Lock()
         self._answer: Callable[[Message], Message] | None = None
 
     def __call__(self, message: Message) -> Message:
         if message.header.get("op") == "ping":
             return Message({"ok": True, "pid": os.getpid()})
+        if message.header.get("op") == "plugins" and (rows := self._table()) is not None:
+            return Message({**rows, "complete": True})
         return self._awake()(message)
+
+    def _table(self) -> Rows | None:
+        """The table as it was kept; None where it is not known, or the plugins are imported here already."""
+        with self._lock:
+            if self._answer is None and self._known is None:
+                self._known = self.kept.read()
+            return self._known if self._answer is None else None
 
     def _awake(self) -> Callable[[Message], Message]:
         with self._lock:
@@ -79,7 +93,7 @@ class _Answers:
 
                 loader.keep_journal(self.journal)
                 self._answer = functools.partial(answer, create_app(), self.jobs_dir, self.watch)
-                threading.Thread(target=_preload, daemon=True, name="preload").start()
+                threading.Thread(target=_preload, args=(self.kept,), daemon=True, name="preload").start()
             return self._answer
 
     def forget_crashes(self) -> None:
@@ -89,12 +103,11 @@ class _Answers:
         ImportJournal(self.journal).forget()
 
 
-def _preload() -> None:
-    """Import the plugins before a page needs one of them."""
+def _preload(kept: KeptTable) -> None:
+    """Import the plugins before a page needs one of them, and keep the table for the next host."""
     from digits.extensions import loader
 
-    for kind in loader.GROUPS:
-        loader.all_extensions(kind)
+    kept.write({kind: [{**row.to_json(), "warnings": []} for row in loader.all_extensions(kind)] for kind in loader.GROUPS})
 
 
 @contextlib.contextmanager

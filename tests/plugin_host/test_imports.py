@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,13 @@ def wait_for_all(service: Service) -> None:
         assert time.monotonic() < deadline
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def loaded(pid: int) -> set[str]:
     """The frameworks whose libraries a process has mapped."""
     maps = Path(f"/proc/{pid}/maps")
@@ -137,3 +145,22 @@ def test_the_journal_forgives_a_single_kill_and_survives_a_torn_file(tmp_path: P
         pass
     file.write_text('{"at": "x:Y", "cra')
     assert not ImportJournal(file).is_refused("x:Y")
+
+
+def test_the_table_is_known_without_importing_anything_until_a_plugin_changes(service: Service, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    add_package(site, "kept", data_source("kept"), data="Data")
+    kept = service.jobs_dir.hidden / "plugins.json"
+    with running_host(service, tmp_path, site):
+        first = plugins.table(service)
+        wait_until(kept.exists)
+    with started_host(service, tmp_path, site) as host:
+        assert plugins.table(service) == first
+        assert "numpy" not in Path(f"/proc/{host.pid}/maps").read_text()
+        plugin_form(service, "kept", {})
+        assert "numpy" in Path(f"/proc/{host.pid}/maps").read_text()
+    module = site / "kept" / "__init__.py"
+    module.write_text(module.read_text() + "\nraise ValueError('changed')\n")
+    with started_host(service, tmp_path, site):
+        assert "ValueError: changed" in next(row["error"] for row in plugins.table(service)["data"] if not row["ok"])
+        wait_until(lambda: not kept.exists())
