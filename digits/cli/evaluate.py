@@ -14,11 +14,13 @@ from digits.cli.follow import follow
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
 from digits.domain.events import BaselineEvent
+from digits.domain.inference import TTA
 from digits.domain.jobs import PREDICTING, Kind
-from digits.domain.metrics import column_title, facts, value_text
+from digits.domain.metrics import column_title, facts, gained_text, value_text
 from digits.domain.training import TaskOptions
 from digits.errors import BadRequest, DigitsError
 from digits.service.evaluations.analysis import analysis_of
+from digits.service.evaluations.answering import answering_of
 from digits.service.evaluations.create import start_evaluation
 from digits.service.evaluations.results import about_classes, baseline_of, evaluation_result, task_of_result, verdict
 
@@ -32,6 +34,9 @@ MOST_CLASSES = 40  # in a table; the JSON has all
 @click.option("--dataset", default="", metavar="ID_OR_NAME", help="Another data set, whose split is meant.")
 @click.option("--list", "list_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="`path [label]` a line.")
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N pictures. [default: all]")
+@click.option("--tiling", is_flag=True, help="Answer pictures larger than the network's input in overlapping tiles.")
+@click.option("--tile-overlap", default="", metavar="SHARE", help="How much tiles overlap, 0 to 0.5 of a tile. [default: 0.25]")
+@click.option("--tta", multiple=True, metavar="|".join(TTA), help="Mean over the picture and what these make of it; says the gain.")
 @click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 @json_option
@@ -43,6 +48,9 @@ def evaluate(
     list_file: Path | None,
     limit: int,
     epoch: str | None,
+    tiling: bool,
+    tile_overlap: str,
+    tta: tuple[str, ...],
     jobs_dir: str | None,
     as_json: bool,
 ) -> None:
@@ -65,6 +73,7 @@ def evaluate(
             split="" if base else split,
             dataset=find_job(service, dataset, Kind.DATASET) if dataset else None,
             limit=limit,
+            how=answering_of(tiling, tile_overlap, tta),
         )
         done = follow(service, [evaluation.id], quiet=True)
         evaluation = service.store.get(evaluation.id)
@@ -95,6 +104,11 @@ def _print(result: dict[str, Any], baseline: BaselineEvent | None, told: dict[st
         ends = [known.get(end) for end in ("low", "high")]
         within = f" [{value_text(name, ends[0])} to {value_text(name, ends[1])}, 95 %]" if None not in ends else ""
         click.echo(f"{facts(name).title}: {value_text(name, value)}{within}{trivial}")
+    for name, row in (result.get("gain") or {}).get("metrics", {}).items():
+        if row["gain"] is not None:
+            within = f" [{gained_text(name, row['low'])} to {gained_text(name, row['high'])}, 95 %]" if "low" in row else ""
+            without = f"{value_text(name, row['without'])} without test-time augmentation"
+            click.echo(f"{facts(name).title}: {without}, gain {gained_text(name, row['gain'])}{within}")
     _print_told(told)
     words = task_of_result(result).words_of(TaskOptions.from_json(result["options"]))
     for text in (words, *verdict(result, baseline)):

@@ -222,6 +222,13 @@ def value_text(name: str, value: float | None, own_unit: str = "") -> str:
     return f"{100 * value:.2f} %" if unit == PERCENT else f"{value:.4g} {unit}".strip()
 
 
+def gained_text(name: str, value: float | None) -> str:
+    """A difference of two values of a metric as people read it, with its sign; of shares in percentage points."""
+    text = value_text(name, value)
+    text = f"{text.removesuffix('%')}points" if text.endswith("%") else text
+    return f"+{text}" if value is not None and math.isfinite(value) and value > 0 else text
+
+
 def column_title(name: str) -> str:
     """A number of one class as the head of a column."""
     return COUNTS.get(name) or facts(name).column or facts(name).title

@@ -33,12 +33,15 @@ def analysis_of(service: Service, job: Job) -> dict[str, Any] | None:
         return {"notes": [f"{ANALYSIS_FILE} is damaged: evaluate the model again to see curves and all else that it held."]}
 
 
-def handed_on(service: Service, model: Job, snapshot: str, source: Mapping[str, Any], limit: int) -> dict[str, Any]:
+def handed_on(
+    service: Service, model: Job, snapshot: str, source: Mapping[str, Any], limit: int, *, plain: bool = True
+) -> dict[str, Any]:
     """What an evaluation gets from those before it, as fields of its spec: the temperature that was fitted on the validation
-    split for this snapshot, and the thresholds that were chosen for the model."""
-    own = source.get("split") == VAL_DB and source.get("dataset_id") == model.dataset_id and not limit
+    split for this snapshot, and the thresholds that were chosen for the model. Answers that are not `plain` have other
+    probabilities: no temperature was fitted for them, and none is."""
+    own = plain and source.get("split") == VAL_DB and source.get("dataset_id") == model.dataset_id and not limit
     found: dict[str, Any] = {"is_validation": own, "thresholds": thresholds.values_of(service, model.id)}
-    if not own:
+    if plain and not own:
         found["temperature"], found["temperature_from"] = _temperature(service, model, snapshot)
     return found
 

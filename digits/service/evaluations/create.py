@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import STAGES, DatasetInfo, split_name
-from digits.domain.inference import EvaluationSpec
+from digits.domain.inference import Answering, EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
 from digits.errors import BadRequest, DataError, DigitsError, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
 from digits.service import Service, jobs
 from digits.service.evaluations.analysis import handed_on
+from digits.service.evaluations.answering import check_answering
+from digits.service.evaluations.predict import PLAIN
 from digits.service.files import confine as paths
 from digits.service.models.history import read_history
 from digits.service.models.snapshots import Snapshot, find_snapshot
@@ -52,15 +54,18 @@ def start_evaluation(
     limit: int = 0,
     top_n: int = TOP_N,
     dont_resize: bool = False,
+    how: Answering = PLAIN,
     owner: str = "",
     form: Mapping[str, Any] | None = None,
 ) -> Job:
     """Make the job that predicts a list (`path [label]` a line), every picture below a folder, or a split of a data set.
 
     `folder` is the base of a list's relative paths, or without a list the folder itself. `split` is `val`, `val_db`, … of
-    `dataset` (the model's own when None). Raises FormErrors at `image_folder`, BadRequest for what cannot be evaluated.
+    `dataset` (the model's own when None), `how` the way in which the model is to answer. Raises FormErrors at `image_folder`,
+    BadRequest for what cannot be evaluated.
     """
     snapshot = find_snapshot(service, model, snapshot_epoch)
+    check_answering(model, how)
     base = str(paths.readable_folder(service, folder, "image_folder")) if folder.strip() else ""
     with jobs.claimed_job_id(service) as job_id:
         source = _source(service, model, job_id, list_file, base, split, dataset)
@@ -76,7 +81,8 @@ def start_evaluation(
             roots=tuple(str(root) for root in paths.allowed_roots(service)),
             allow_urls=service.settings.allow_urls,
             **source,
-            **handed_on(service, model, snapshot.path, source, limit),
+            **handed_on(service, model, snapshot.path, source, limit, plain=how.is_plain),
+            **how.to_json(),
         )
         return _create(service, model, job_id, spec, snapshot, owner, form or {})
 
@@ -179,6 +185,8 @@ def _create(
     what = SPLIT_NAMES[spec.split] + " split" if spec.split else "list" if spec.source == "list" else Path(spec.folder).name
     if spec.split and spec.dataset_id != model.dataset_id:
         what += f" of {service.store.get(spec.dataset_id).name}"
+    what += ", in tiles" if spec.tile_overlap is not None else ""
+    what += f", mean over {', '.join(spec.tta)}" if spec.tta else ""
     return jobs.create_job(
         service,
         kind=Kind.EVALUATION,

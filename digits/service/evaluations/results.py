@@ -64,7 +64,9 @@ def evaluation_result(service: Service, job: Job) -> dict[str, Any]:
     `unknown_classes` (true classes that the model does not know, `label` and `count` each), `missing_classes` (the model's that
     the data set does not have), `options` (settings of the task such as thresholds, with what the training chose), `metrics` (by
     name, None where not known), `nonfinite` (how many outputs hold NaN or infinity), `per_class`, `columns` (metrics of one
-    picture), `key` (the metric that decides), `lower_is_better`, `baseline`, `model_id`, `epoch`. Of one class for each picture
+    picture), `key` (the metric that decides), `lower_is_better`, `baseline`, `model_id`, `epoch`; where the model did not answer
+    plainly `answering` (`tile_overlap`, `tta`), and with test-time augmentation its `gain` (`metrics`: `with`, `without`, `gain`
+    each, of the one that decides `low` and `high`; `pictures`). Of one class for each picture
     also `top1`, `top5` (None of five classes or fewer), `loss` (all None without labels), `confusion` (rows
     `[true, predicted, count]`) and `top` (class index →
     `[row, probability]` best first).

@@ -19,11 +19,13 @@ from digits.domain.jobs import PREDICTING, Kind, Status
 from digits.service import jobs as job_actions
 from digits.service.evaluations import create as evaluations
 from digits.service.evaluations import predict as inference
+from digits.service.evaluations.answering import FIELDS
 from digits.service.evaluations.results import evaluation_result, predictions
 from digits.service.files import confine as paths
 from digits.service.files.form_files import drop_form_file, save_form_file
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import pages
+from digits.web.evaluations.asked import asked_answering
 from digits.web.http import arguments
 from digits.web.http.request import current_user, describes, get_service, json_answer, route, wants_json
 
@@ -35,6 +37,7 @@ MANY = {
     "image_folder": "Where relative paths start; without a list every picture below it is taken.",
     "num_test_images": "Only the first N.",
     "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
+    **FIELDS,
     "wait": "0: answer with the job at once.",
     "keep": "1: keep the evaluation after answering.",
 }
@@ -70,6 +73,7 @@ def top_n() -> Any:
         "image_folder": "Where relative paths start; without a list every picture below it is taken.",
         "num_test_images": "Only the first N.",
         "dont_resize": "Keep the sizes of the pictures.",
+        **FIELDS,
         "wait": "1: wait.",
     },
     answer="The evaluation.",
@@ -127,6 +131,7 @@ def _start(model: Job, listed: Path | None, **chosen: Any) -> Job:
         folder=arguments.given("image_folder") or "",
         limit=arguments.whole("num_test_images", 0, most=2**31),
         top_n=arguments.whole("top_n", evaluations.TOP_N, most=2**31),
+        how=asked_answering(model),
         owner=current_user(),
         **chosen,
     )

@@ -9,7 +9,7 @@ from flask import Blueprint, request, url_for
 from digits.domain.events import BaselineEvent
 from digits.domain.inference import RANKED, EvaluationSpec
 from digits.domain.jobs import Kind, Status
-from digits.domain.metrics import column_title, facts, value_text
+from digits.domain.metrics import column_title, facts, gained_text, value_text
 from digits.domain.training import TaskOptions
 from digits.service.evaluations import results as evaluations
 from digits.service.evaluations.analysis import analysis_of
@@ -151,6 +151,8 @@ def page_context(job: Job) -> dict[str, Any]:
         "parts": evaluations.task_of_result(result).parts,
         "head_of": column_title,
         "shown": value_text,
+        "gained": gained_text,
+        "answered": spec.answering.words,
         "columns": [name for name in (result["per_class"] or [{}])[0] if name != "label"],
         "compared": () if baseline is None or is_ranked(result) else compared(result, baseline),
         "problems": evaluations.problems(service, job, SHOWN_PROBLEMS),

@@ -22,7 +22,7 @@ from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import sources
 from digits.service.evaluations.answer import answer_one
-from digits.service.evaluations.answering import FIELDS, answering_of, check_answering, outputs_json
+from digits.service.evaluations.answering import FIELDS, outputs_json
 from digits.service.evaluations.layers import layers_json, learned_parameters
 from digits.service.evaluations.sources import TestResults
 from digits.service.files import confine as paths
@@ -30,6 +30,7 @@ from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
+from digits.web.evaluations.asked import asked_answering
 from digits.web.http import arguments
 from digits.web.http.access import needs
 from digits.web.http.request import describes, get_service, json_answer, wants_json
@@ -262,13 +263,6 @@ def infer_extension() -> Any:
 def named_extension(name: str) -> str:
     """The data plugin that is named; empty for the one that made the data set."""
     return "" if name == OF_THE_DATASET else name
-
-
-def asked_answering(model: Job) -> Answering:
-    """How the model is to answer, by the request. BadRequest where it cannot."""
-    how = answering_of(arguments.flag("tiling"), arguments.text("tile_overlap"), arguments.items("tta") or ())
-    check_answering(model, how)
-    return how
 
 
 def _answer(

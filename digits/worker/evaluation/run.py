@@ -19,7 +19,8 @@ from digits.domain.events import LogEvent, ProgressEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
-from digits.engines.base import Predictor, get_engine
+from digits.engines.answering import Answers, Turned, answering, scores
+from digits.engines.base import Predictor, get_engine, scores_of
 from digits.engines.network.python_layers import layer_file_of, use
 from digits.engines.training.preprocessing import can_be_compared
 from digits.frameworks import DEFAULT
@@ -41,6 +42,7 @@ from digits.storage.validation_pictures import FILE, read_pictures, write_pictur
 from digits.tasks import Labels, Task, of
 from digits.worker.evaluation.baseline import yardstick
 from digits.worker.evaluation.batches import Rounds, batch_size
+from digits.worker.evaluation.gain import Gain
 from digits.worker.evaluation.sources import PictureBatch, open_source
 from digits.worker.evaluation.spacing import Spacings
 from digits.worker.evaluation.truths import Truths
@@ -56,7 +58,7 @@ def run(context: WorkerContext) -> None:
         source = open_source(spec, context.folder, context.jobs_dir, predictor.meta)
         context.emit(LogEvent(message=f"Predicting {source.total:,} pictures with the snapshot of epoch {spec.epoch:g}."))
         started = time.monotonic()
-        rounds = Rounds(context, source, batch_size(predictor))
+        rounds = Rounds(context, source, 1 if spec.tile_overlap is not None else batch_size(predictor))
         summary = _evaluate(context, spec, predictor, rounds)
         rounds.finish()
         described = {
@@ -91,20 +93,23 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     truths = Truths(context, spec, predictor, task, match) if measures and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
     report = task.report(labels, model, options, scale, spec.top_n)
+    model_answers = answering(predictor, spec.answering) if not spec.answering.is_plain else None
+    gain = Gain(report, lambda: task.report(labels, model, options, scale, 1)) if spec.tta else None
     trivial = yardstick(
         context.jobs_dir, spec, task, meta.get("dataset_id", ""), lambda own: task.report(labels, model, own, scale, 1)
     )
-    fitting, checked = Fitting(meta, task), Finite(scores=task.activation(model) == "softmax")
+    fitting = Fitting(meta, task, tiled=spec.tile_overlap is not None)
+    checked = Finite(scores=task.activation(model) == "softmax")
     unknown = truths.unknown if truths else np.zeros(len(match.unknown), np.int64)
     spacings = Spacings(spec)
     analysis = task.analysis(labels, model, in_mm=task.of_places and spacings.is_known(rounds.source))
     columns = (*report.columns, *analysis.columns, *((ORIGIN,) if task.of_places else ()))
     keeps, measured = spec.source == "split", [np.zeros(0, np.int64)]
     for metric in report.counting:
-        metric.keeps = keeps
+        metric.keeps = keeps or gain is not None
     with writing_predictions(context.folder.path / PREDICTIONS_FILE, columns) as writer:
         for batch in rounds:
-            answers = _predict(predictor, batch.features)
+            answers, plain = _predict(predictor, model_answers, batch.features)
             checked.update(answers, None)
             outputs = _restored([task.kept(output) for output in answers], batch, fitting)
             true = batch.labels if task.told_by_name else truths.of(batch) if truths else None
@@ -118,6 +123,8 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
             sizes = spacings.of(batch.paths, origins[ORIGIN.name]) if analysis.columns else []
             kept = {**report.add(outputs, true), **analysis.add(outputs, true, sizes), **origins}
             writer.append(batch.paths, batch.records, kept)
+            if gain is not None:
+                gain.add(_restored([task.kept(output) for output in plain], batch, fitting), true)
             trivial.add(_restored(batch.features, batch, fitting) if trivial.sees_pictures else (), outputs, true)
     found = report.summary()
     if keeps:
@@ -137,6 +144,8 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
         "baseline": trivial.best(),
         "key": key,
         "lower_is_better": is_lower_better(key),
+        **({} if spec.answering.is_plain else {"answering": spec.answering.to_json()}),
+        **({} if gain is None or not found["labelled"] else {"gain": gain.summary(found["metrics"], key)}),
         **found,
     }
 
@@ -160,6 +169,7 @@ def _keep_pictures(
         "dataset_hash": info.content_hash,
         "total": len(records),
         "stride": stride,
+        "answering": spec.answering.to_json(),
     }
     write_pictures(context.folder.path / FILE, kept, columns, about)
 
@@ -196,11 +206,19 @@ def _origins(outputs: Sequence[np.ndarray], batch: PictureBatch, meta: Mapping[s
     return found
 
 
-def _predict(predictor: Predictor, features: Any) -> list[np.ndarray]:
-    """What the model answers to each picture, of any shape; pictures of different sizes are predicted size by size."""
+def _predict(predictor: Predictor, model: Answers | None, features: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What the model answers to each picture, of any shape, and with test-time augmentation what it answers without; pictures of
+    different sizes are predicted size by size. `model` is the predictor made to answer in another way, None: it is not."""
     found: list[Any] = [None] * len(features)
+    plain: list[Any] = [None] * len(features) if isinstance(model, Turned) else []
     for numbers in groups_of_shape(features):
-        answers = predictor.scores(np.stack([features[n] for n in numbers]))
+        pictures = np.stack([features[n] for n in numbers])
+        if isinstance(model, Turned):
+            answers, others = (scores_of(outputs, model.meta) for outputs in model.both(pictures))
+            for number, other in zip(numbers, others, strict=True):
+                plain[number] = other
+        else:
+            answers = predictor.scores(pictures) if model is None else scores(model, pictures)
         for number, answer in zip(numbers, answers, strict=True):
             found[number] = answer
-    return found
+    return found, plain
