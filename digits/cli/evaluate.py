@@ -36,7 +36,7 @@ MOST_CLASSES = 40  # in a table; the JSON has all
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N pictures. [default: all]")
 @click.option("--tiling", is_flag=True, help="Answer pictures larger than the network's input in overlapping tiles.")
 @click.option("--tile-overlap", default="", metavar="SHARE", help="How much tiles overlap, 0 to 0.5 of a tile. [default: 0.25]")
-@click.option("--tta", multiple=True, metavar="|".join(TTA), help="Mean over the picture and what these make of it, and its gain.")
+@click.option("--tta", multiple=True, metavar="|".join(TTA), help="Mean over the picture and what these make of it.")
 @click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @jobs_dir_option
 @json_option
