@@ -10,8 +10,8 @@ import argparse
 import contextlib
 import functools
 import os
+import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +50,7 @@ def serve(socket_path: Path, jobs_dir: JobsDir) -> None:
     """Answer on `socket_path` until requested to stop; while it listens, `.digits/plugin_host.json` says where."""
     watch, stop = Watchdog(), threading.Event()
     answers = _Answers(jobs_dir, watch, socket_path.with_suffix(".imports"))
-    with _empty_folder():
+    with _empty_folder(socket_path.with_suffix(".folder")):
         server = MessageServer(socket_path, answers, scratch=jobs_dir.scratch, name="question")
         on_stop(stop.set)
         write_json(address_file(jobs_dir), {"socket": str(socket_path), "pid": os.getpid(), "place": place_of(jobs_dir)})
@@ -111,15 +111,17 @@ def _preload(kept: KeptTable) -> None:
 
 
 @contextlib.contextmanager
-def _empty_folder() -> Iterator[None]:
-    """Relative paths of plugins lead nowhere."""
+def _empty_folder(folder: Path) -> Iterator[None]:
+    """Relative paths of plugins lead nowhere. The folder lies beside the socket: what a killed host leaves goes with that."""
     before = os.getcwd()
-    with tempfile.TemporaryDirectory(prefix="digits-plugins-") as folder:
-        os.chdir(folder)
-        try:
-            yield
-        finally:
-            os.chdir(before)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -202,6 +202,11 @@ def check_layers(answer: Any) -> None:
         assert row["data_stats"]["stddev"] >= 0
 
 
+def empty_folder(root: Path) -> Path:
+    (root / "nothing").mkdir(exist_ok=True)
+    return root / "nothing"
+
+
 def test_many_pictures(client: Client, model: str, root: Path) -> None:
     (root / "many").mkdir(exist_ok=True)
     for number in range(3):
@@ -219,6 +224,12 @@ def test_many_pictures(client: Client, model: str, root: Path) -> None:
     page = client.page(f"{GENERIC}/infer_many", sent, **requested, view_extension_id="all-raw-data")
     assert "4 samples" in page  # the page shows a picture that is named twice twice
     assert "missing.png" in page
+    (root / "many/deeper").mkdir(exist_ok=True)
+    (root / "many/deeper/9 3.png").write_bytes(gradient_picture(0.5, -0.5))
+    alone = client.json(f"{GENERIC}/infer_many.json", **requested)["outputs"]  # a folder without a list: every picture below it
+    assert list(alone) == ["0.png", "1.png", "2.png", "deeper/9 3.png"]
+    assert list(client.json(f"{GENERIC}/infer_many.json", **requested, num_test_images=1)["outputs"]) == ["0.png"]
+    assert client.request(f"{GENERIC}/infer_many.json", job_id=model, image_folder=empty_folder(root))[0] == 400
     assert client.request(f"{GENERIC}/infer_many.json", job_id=model)[0] == 400
     assert client.request(f"{GENERIC}/infer_many.json", sent, job_id=model, image_folder=root / "nowhere")[0] == 400
 

@@ -7,20 +7,23 @@ predictor and back without passing through this process. Without `for_view` the 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from digits.domain.inference import Answering, main_output
 from digits.errors import BadRequest, DataError, DigitsError
+from digits.extensions.data.files.listing import pictures_below
 from digits.service import Service
 from digits.service.datasets.from_source import inference_entries
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations.in_picture import in_picture, origin_json
 from digits.service.evaluations.layers import LayerView
-from digits.service.files.confine import allowed_roots, confine, readable_folder
+from digits.service.files.confine import allowed_roots, confine, confinement, readable_folder
 from digits.service.models.snapshots import Snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
 from digits.service.plugins import host as plugins
@@ -82,7 +85,7 @@ def run_pictures(
 def run_list(
     service: Service,
     model: Job,
-    text: str,
+    text: str | None,
     folder: str,
     limit: int,
     snapshot: Snapshot,
@@ -91,13 +94,13 @@ def run_list(
     for_view: bool = True,
     how: Answering = inference.PLAIN,
 ) -> TestResults:
-    """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`."""
+    """Run the pictures of a list, `path [label]` a line; relative paths start at `folder`. Without a list those of the folder."""
     base = readable_folder(service, folder, "image_folder") if folder else None
-    lines = list_lines(text, limit)
+    lines = folder_pictures(service, base, limit) if text is None and base is not None else list_lines(text or "", limit)
     if len(lines) > MAX_SAMPLES:
-        raise BadRequest(
-            f"The list has {len(lines)} pictures; at most {MAX_SAMPLES} are tested at once.", advice="Set num_test_images."
-        )
+        raise BadRequest(f"There are more pictures than the {MAX_SAMPLES:,} tested at once.", advice="Set num_test_images.")
+    if not lines:
+        raise DataError("There is no picture to test.", advice="A list holds one path a line; a folder pictures at any depth.")
     found: list[tuple[str, Any]] = []
     numbers: list[int] = []
     skipped: list[dict[str, str]] = []
@@ -198,6 +201,13 @@ def list_lines(text: str, limit: int = 0) -> list[str]:
     """The paths of a list; a last word that is a whole number is a label and left out. `limit` keeps the first N (0 all)."""
     names = [split_line(line)[0] for line in text.splitlines() if line.strip()]
     return names[:limit] if limit else names
+
+
+def folder_pictures(service: Service, folder: Path, limit: int = 0) -> list[str]:
+    """The paths of the pictures below a folder, relative to it, as an evaluation of it takes them; no more than `limit` of them
+    (0: than one too many to be tested at once)."""
+    found = pictures_below(folder, may_read=confinement(service).allows)
+    return [os.path.relpath(path, folder) for path in islice(found, limit or MAX_SAMPLES + 1)]
 
 
 def _beside(for_view: bool) -> dict[str, bool]:

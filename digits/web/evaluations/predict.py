@@ -73,7 +73,7 @@ ONE = {
 }
 MANY = {
     **COMMON,
-    "image_list": "A text file: `path [label]` a line.",
+    "image_list": "A text file: `path [label]` a line; without it all pictures of `image_folder`.",
     "image_folder": "Where relative paths start.",
     "num_test_images": "Only the first N.",
     "dont_resize": "Keep the pictures' sizes.",
@@ -202,7 +202,7 @@ def infer_one() -> Any:
 )
 @needs(Scope.RUN, recorded=False)
 def infer_many() -> Any:
-    """Run the pictures of a list through a model."""
+    """Run the pictures of a list, or without one those of a folder, through a model."""
     model, snapshot = _model()
     text = _list_text()
     folder, limit, whole, how = (
@@ -318,12 +318,15 @@ def _dataset(model: Job) -> Job | None:
     return get_service().store.find(model.dataset_id) if model.dataset_id else None
 
 
-def _list_text() -> str:
+def _list_text() -> str | None:
+    """The list that was sent; None where a folder alone was."""
     if file := arguments.file("image_list"):
         return decoded(file.stream.read())
     if path := arguments.text("image_list"):
         return read_text(paths.readable_file(get_service(), path, "image_list"))
-    raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line.")
+    if arguments.given("image_folder"):
+        return None
+    raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line, or name a folder.")
 
 
 def _fields(ours: Set[str]) -> dict[str, Any]:
