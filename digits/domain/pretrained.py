@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -49,3 +50,12 @@ class PretrainedSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PretrainedSpec:
         return cls(**{**value, "fetch": tuple(Fetched(**one) for one in value.get("fetch", ()))})
+
+
+def describes_a_model(meta: Mapping[str, Any]) -> bool:
+    """Whether what a snapshot from elsewhere says of itself is what snapshots say, but for whether there is such a task."""
+    epoch, shape, labels = meta.get("epoch"), meta.get("input_shape"), meta.get("class_labels")
+    sound = isinstance(epoch, int | float) and math.isfinite(epoch) and isinstance(meta.get("task"), str)
+    sound = sound and isinstance(meta.get("preparation"), dict) and isinstance(labels, list) and isinstance(shape, list)
+    sides = shape if isinstance(shape, list) else []
+    return sound and len(sides) == 3 and all(isinstance(n, int) and n > 0 for n in sides)

@@ -14,7 +14,7 @@ from PIL import Image
 from digits.errors import LoadImageError
 from digits.images.arrays import widened, with_channels
 from digits.images.place import FILLS, NOISE, Fit, Origin, Placement, fill_of
-from digits.utils.confinement import open_file
+from digits.utils.confinement import open_file, read_file
 from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, load_image, resize_image
 from digits.utils.names import is_address
@@ -132,8 +132,7 @@ def _read_bytes(path: str) -> bytes:
     if is_address(path):
         return fetch_if_allowed(path)
     try:
-        with open_file(path) as handle:
-            return handle.read()
+        return read_file(path)
     except OSError as error:
         raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
 

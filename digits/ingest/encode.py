@@ -81,9 +81,21 @@ class Encoder:
         began = time.perf_counter()
         rows = _Rows()
         chunk = EncodedChunk(RecordChunk([], []), len(entries))
+        with reading_for(self.source):  # once, not for each entry: a picture of 28×28 takes hardly longer
+            self._add_entries(rows, chunk, start, entries)
+        if rows.keys:
+            features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
+            chunk.records, chunk.sums = self._columns(rows, features, with_picture)
+            chunk.statistics.mark(chunk.records.hashes or (), rows.labels)
+            chunk.statistics.add(self.schema.meta, rows.labels, chunk.records.shapes, self.schema.ignored)
+            chunk.notes = rows.notes
+        chunk.seconds = time.perf_counter() - began
+        return chunk
+
+    def _add_entries(self, rows: _Rows, chunk: EncodedChunk, start: int, entries: Sequence[Any]) -> None:
         for number, entry in enumerate(entries, start):
             try:
-                samples = samples_of(self.source, entry, self.schema.plugin)
+                samples = _samples(self.source, entry, self.schema.plugin)
             except (DataError, Misfit) as error:
                 chunk.skipped.append((entry_text(entry), reason_of(error)))
                 chunk.lost += 1
@@ -93,14 +105,6 @@ class Encoder:
             elif fault := self._add(rows, f"{number:09d}", samples, entry):
                 chunk.skipped.append((entry_text(entry), fault))
                 chunk.lost += 1
-        if rows.keys:
-            features, chunk.in_shared_memory = self._stacked(rows.features, allocate)
-            chunk.records, chunk.sums = self._columns(rows, features, with_picture)
-            chunk.statistics.mark(chunk.records.hashes or (), rows.labels)
-            chunk.statistics.add(self.schema.meta, rows.labels, chunk.records.shapes, self.schema.ignored)
-            chunk.notes = rows.notes
-        chunk.seconds = time.perf_counter() - began
-        return chunk
 
     def _add_all(self, rows: _Rows, chunk: EncodedChunk, number: int, samples: list[Any], entry: Any) -> None:
         if not samples:
@@ -234,11 +238,16 @@ def samples_of(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
     Raises DataError for an entry that cannot be encoded, with the traceback where the source raised something unforeseen; Misfit
     when what it gives is nothing that can be a record. Either way it is left out.
     """
+    with reading_for(source):
+        return _samples(source, entry, plugin)
+
+
+def _samples(source: DataIngestionInterface, entry: Any, plugin: str) -> Any:
+    """`samples_of` for a caller that reads for the source already."""
     if isinstance(entry, LostEntry):
         raise DataError(entry.reason)
     try:
-        with reading_for(source):
-            result = source.encode_entry(entry)
+        result = source.encode_entry(entry)
     except (DataError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may raise anything: the entry is skipped, the reason says where

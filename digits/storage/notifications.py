@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -96,8 +96,9 @@ class Notifications:
             return False
 
     def due(self, now: float, limit: int = 20) -> list[Notification]:
-        """What is to be sent now, oldest first."""
-        statement = select(NotificationRow).where(NotificationRow.state == WAITING, NotificationRow.next_at <= now)
+        """What is to be sent now, oldest first; what was never tried always is, also where the clock was set back since."""
+        is_due = or_(NotificationRow.attempts == 0, NotificationRow.next_at <= now)
+        statement = select(NotificationRow).where(NotificationRow.state == WAITING, is_due)
         return list(self._copies(statement.order_by(NotificationRow.next_at, NotificationRow.id).limit(limit)))
 
     def settle(self, notification_id: int, state: str, attempts: int, *, error: str = "", next_at: float = 0.0) -> None:

@@ -11,6 +11,18 @@ from typing import Any
 from digits.errors import StorageError
 from digits.frameworks import attribute, frameworks
 
+BROKEN = (
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+
 
 def snapshot_metadata(path: Path) -> dict[str, Any]:
     """Our metadata; empty for files of other kinds or of others. StorageError when the file is broken."""
@@ -19,8 +31,8 @@ def snapshot_metadata(path: Path) -> dict[str, Any]:
         return {}
     try:
         return dict(attribute(row.snapshot_metadata)(path))
-    except (OSError, ValueError, struct.error, zipfile.BadZipFile) as error:
-        raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error
+    except BROKEN as error:  # whatever a file of others makes of it, also JSON that is too deep, or a zip that is encrypted
+        raise _unreadable(path, error) from error
 
 
 def check_snapshot(path: Path) -> None:
@@ -28,9 +40,23 @@ def check_snapshot(path: Path) -> None:
     snapshot_metadata(path)
     if path.suffix != ".safetensors":
         return
-    with open(path, "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-    whole = 8 + size + max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    try:
+        with open(path, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size))
+        ends = (_whole(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__")
+        whole = 8 + size + max(ends, default=0)
+    except (*BROKEN, IndexError) as error:
+        raise _unreadable(path, error) from error
     if (found := path.stat().st_size) != whole:
         raise StorageError(f"{path} has {found:,} of {whole:,} bytes.", advice="Choose another snapshot.")
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{str(value)[:40]!r} is no place in a file")
+    return value
+
+
+def _unreadable(path: Path, error: Exception) -> StorageError:
+    return StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.")

@@ -10,11 +10,13 @@ import queue
 import shutil
 import threading
 import time
+from collections.abc import Set
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.domain.datasets import STAGES
+from digits.domain.jobs import JOB_ID
 from digits.errors import NotFound, StorageError
 from digits.storage.files import is_disk_full, tree_size, write_json
 from digits.storage.folders import JobFolder, JobsDir
@@ -23,6 +25,7 @@ from digits.storage.jobs.store import Job, JobStore
 from digits.storage.modes import make_folder
 
 SETTLED_SECONDS = 30.0  # a younger folder without a row is being made right now
+ABANDONED_SECONDS = 86400.0  # after which nobody goes on making one that has no request
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +207,32 @@ def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -
     for job_id in sorted(folders.keys() - rows):
         if _is_settled(folders[job_id], settled):
             restore(folders[job_id], store, report)
+    drop_claims(jobs_dir, rows | folders.keys())
     return report
+
+
+def drop_claims(jobs_dir: JobsDir, known: Set[str]) -> list[str]:
+    """Remove folders of jobs that were never made, because what put files into them (a page, a command) was killed before it
+    wrote the request; their names. Nothing of a job may lie in them, and nothing have been written for a day."""
+    dropped = []
+    for name in sorted(name for name in os.listdir(jobs_dir.path) if JOB_ID.match(name) and name not in known):
+        folder = jobs_dir.folder(name)
+        made = (folder.request_file, folder.state_file, folder.events_file, folder.dataset_file)
+        if any(path.exists() for path in made) or abs(time.time() - _newest(folder.path)) < ABANDONED_SECONDS:
+            continue
+        shutil.rmtree(folder.path, ignore_errors=True)
+        logger.info("A folder of a job that was never made is removed.", extra={"job_id": name})
+        dropped.append(name)
+    return dropped
+
+
+def _newest(folder: Path) -> float:
+    """When something was last written in a folder or below, in seconds since 1970; now where that is not to be seen."""
+    try:
+        paths = [folder, *(Path(root, name) for root, folders, names in os.walk(folder) for name in (*folders, *names))]
+        return max(path.lstat().st_mtime for path in paths)
+    except OSError:
+        return time.time()
 
 
 def log_report(report: ReindexReport, known: set[Path]) -> None:

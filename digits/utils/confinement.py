@@ -3,8 +3,9 @@
 Holds: closed by default; a link is judged by what it leads to, a path with `..` by where it ends. In an allowed folder `.digits`
 (the server's database and secret) is closed but for the uploads, and `userdata.pkl`, which Python would run, always is. What is
 refused is refused in the words of `OUTSIDE`, whoever sends the request. `open` judges what it has opened, whatever a link led to
-meanwhile. Readers of files open them with `open_file`, which does so where the work at hand reads for somebody (`reading_from`);
-a library that opens a file itself gets the path that `opened` gives, which leads to what was judged.
+meanwhile. Readers of files open them with `open_file`, or have all of one from `read_file`, which do so where the work at hand
+reads for somebody (`reading_from`); a library that opens a file itself gets the path that `opened` gives, which leads to what was
+judged.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ PRIVATE = frozenset({"userdata.pkl"})
 OUTSIDE = "outside the folders that digits may read (setting data_dirs)"
 JUDGED = PRIVATE | {HIDDEN, "", ".", ".."}  # names that are not as open as their folder
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+NO_LINK = FLAGS | os.O_NOFOLLOW
+PIECE = 1 << 20  # bytes at once, of a file that says nothing of its length
 MOST_FOLDERS = 32  # that are held open
 FOLDER_SECONDS = 1.0  # so long a folder is taken for the one that lies at its path
 OPENED = "/proc/self/fd"  # where Linux says which file a descriptor is
@@ -64,28 +67,32 @@ class Confinement:
         """The file behind `path`, opened for reading and judged by what was opened. Raises Forbidden and OSError; what is no
         ordinary file is an OSError too, for a pipe would be waited for."""
         text = os.fspath(path)
+        return _file(self.descriptor(text), text)
+
+    def descriptor(self, text: str) -> int:
+        """A descriptor of what lies behind a path, whatever that is, judged by what was opened. Raises Forbidden and OSError."""
         folder, _, name = text.rpartition("/")
         known = self._folders.get(folder)
         if known is not None and known.until > time.monotonic() and name not in JUDGED:
             try:
-                return _regular_file(os.open(name, FLAGS | os.O_NOFOLLOW, dir_fd=known.descriptor), text)
+                return os.open(name, NO_LINK, dir_fd=known.descriptor)
             except OSError:  # a link, or whatever else takes a longer look
                 pass
         try:
             descriptor = os.open(text, FLAGS)
         except OSError as error:
             if not self._is_open(os.path.realpath(text)):  # nor is said what lies there
-                raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE) from error
+                raise Forbidden(f"{text} is {OUTSIDE}.", advice=ADVICE) from error
             raise
         try:
             real = _behind_descriptor(descriptor) or os.path.realpath(text)
             if not self._file_is_open(real):
-                raise Forbidden(f"{path} is {OUTSIDE}.", advice=ADVICE)
+                raise Forbidden(f"{text} is {OUTSIDE}.", advice=ADVICE)
         except BaseException:
             os.close(descriptor)
             raise
         self._remember(folder, os.path.dirname(real))
-        return _regular_file(descriptor, text)
+        return descriptor
 
     def _remember(self, folder: str, real: str) -> None:
         """The next files of a folder that no link leads to may be opened in it without a look at where it lies, for a short
@@ -144,18 +151,39 @@ class _Folder:
             os.close(self.descriptor)
 
 
-def _regular_file(descriptor: int, path: str) -> IO[bytes]:
+def _file(descriptor: int, path: str) -> IO[bytes]:
     """The file of a descriptor, by a name that libraries can read. Raises OSError for what is no ordinary file."""
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", path)
+        _check_ordinary(os.fstat(descriptor).st_mode, path)
         return open(path, "rb", opener=lambda *_: descriptor)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _contents(descriptor: int, path: str) -> bytes:
+    """All bytes of the file of a descriptor, which is closed. Raises OSError for what is no ordinary file."""
+    try:
+        status = os.fstat(descriptor)
+        _check_ordinary(status.st_mode, path)
+        data = os.read(descriptor, status.st_size + 1)
+        if len(data) == status.st_size:  # it ended there
+            return data
+        parts = [data]
+        while data:  # it grew, the system gave less at once, or nobody knows how long it is
+            data = os.read(descriptor, PIECE)
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _check_ordinary(mode: int, path: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", path)
 
 
 _reading: ContextVar[Confinement | None] = ContextVar("reading", default=None)
@@ -194,15 +222,26 @@ def of_roots(roots: tuple[str, ...]) -> Confinement:
 def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
     """A file opened for reading. Raises OSError, for what may not be read in the words of `OUTSIDE`, and for a pipe, which would
     be waited for, or a device, which may never end."""
+    text = os.fspath(path)
+    return _file(_descriptor(text), text)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file, for less than it takes to open and read it. Raises what `open_file` does."""
+    text = os.fspath(path)
+    return _contents(_descriptor(text), text)
+
+
+def _descriptor(path: str) -> int:
     allowed, note = current()
     if note is not None:
         note()
     if allowed is None:
-        return _regular_file(os.open(path, FLAGS), os.fspath(path))
+        return os.open(path, FLAGS)
     try:
-        return allowed.open(os.fspath(path))
+        return allowed.descriptor(path)
     except Forbidden as error:
-        raise PermissionError(errno.EACCES, f"it is {OUTSIDE}", os.fspath(path)) from error
+        raise PermissionError(errno.EACCES, f"it is {OUTSIDE}", path) from error
 
 
 def _behind_descriptor(descriptor: int) -> str:

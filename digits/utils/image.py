@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
-from digits.utils.confinement import open_file
+from digits.utils.confinement import read_file
 from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file
 from digits.utils.resizing import RESIZE_MODES, Picture, as_picture, eight_bits, resize_image, with_channels
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
@@ -135,8 +135,7 @@ def _open(source: Any, name: str) -> Picture:
 
         source = fetch_if_allowed(source)
     if isinstance(source, str | os.PathLike):
-        with open_file(source) as file:
-            source = file.read()
+        source = read_file(source)
     image = Image.open(io.BytesIO(source) if isinstance(source, bytes | bytearray) else source)
     check_size(image, name)
     return image

@@ -50,14 +50,17 @@ class WebServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from digits.ipc.scratch import remove_left_over
+        from digits.ipc import scratch
         from digits.service import Service
-        from digits.service.files.uploads import drop_stale
+        from digits.service.files import uploads
+        from digits.storage import files, publications
         from digits.web.app import create_app
 
         service = Service.open(self.settings)
-        remove_left_over(service.jobs_dir)
-        if dropped := drop_stale(service, at_start=True):
+        scratch.remove_left_over(service.jobs_dir)
+        for folder in (publications.FOLDER, "uploads/" + uploads.PARTIAL, "uploads/" + uploads.ABOUT):
+            files.remove_left_over(service.jobs_dir.hidden / folder)
+        if dropped := uploads.drop_stale(service, at_start=True):
             logger.info("Uploads that nobody went on sending for a day are removed: %s.", ", ".join(dropped))
         return create_app(service)
 

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
-from digits.domain.pretrained import ABOUT, GIVEN, LICENCE, Fetched, PretrainedSpec
+from digits.domain.pretrained import ABOUT, GIVEN, LICENCE, Fetched, PretrainedSpec, describes_a_model
 from digits.engines.base import Predictor, get_engine
 from digits.engines.network.python_layers import layer_file, use
-from digits.errors import DataError, JobStopped, LoadImageError, StorageError
+from digits.errors import DataError, Forbidden, JobStopped, LoadImageError, StorageError
 from digits.storage.files import atomic, write_json
 from digits.storage.snapshots import check_snapshot, snapshot_metadata
 from digits.storage.thresholds import FILE as THRESHOLDS
 from digits.storage.thresholds import believed, read_thresholds
+from digits.utils.confinement import Confinement
 from digits.utils.fetch import download
 from digits.utils.names import is_address
 from digits.worker.training import keep_versions
@@ -40,8 +41,8 @@ def run(context: WorkerContext) -> None:
     """Make the pretrained model that `job.json` describes."""
     spec, folder = PretrainedSpec.from_json(context.request.spec), context.folder
     given = folder.path / GIVEN
-    for number, one in enumerate(spec.fetch):
-        _fetch(context, one, given, number, len(spec.fetch))
+    for number in range(len(spec.fetch)):
+        _fetch(context, spec, number, given)
     text = _text(context, spec, given)
     keep_versions(context, spec.framework)
     use(layer_file(folder.path, spec.python_layers))
@@ -62,8 +63,9 @@ def run(context: WorkerContext) -> None:
     _report(context, 1.0, "done")
 
 
-def _fetch(context: WorkerContext, one: Fetched, given: Path, number: int, count: int) -> None:
+def _fetch(context: WorkerContext, spec: PretrainedSpec, number: int, given: Path) -> None:
     """Bring a file of a store here, and compare it with what the store says of it. DataError where it is another."""
+    one, count = spec.fetch[number], len(spec.fetch)
     target = given / one.name
     if target.is_file():  # an earlier attempt brought it whole
         return
@@ -86,21 +88,27 @@ def _fetch(context: WorkerContext, one: Fetched, given: Path, number: int, count
         if is_address(one.place):
             download(one.place, file, private=True, most=one.size if one.size >= 0 else MOST_BYTES, on_bytes=tell)
         else:
-            _copy(Path(one.place), file, tell)
+            _copy(Path(one.place), Path(str(spec.origin.get("store", ""))), file, tell)
         file.flush()
         _compare(context, one, Path(file.name))
 
 
-def _copy(source: Path, target: Any, tell: Any) -> None:
+def _copy(source: Path, store: Path, target: Any, tell: Any) -> None:
+    """A file of a store that is a folder, from which no link leads out."""
     done = 0
     try:
-        with open(source, "rb") as file:
-            while chunk := file.read(CHUNK):
-                target.write(chunk)
-                done += len(chunk)
-                tell(done)
-    except FileNotFoundError as error:
-        raise LoadImageError(f"{source} is not there.", advice="Look at the store's folder.") from error
+        opened = Confinement([store]).open(source)
+    except Forbidden as error:
+        raise DataError(f"{source} is a link that leads out of the store.", advice="Tell whoever runs the store.") from error
+    except OSError as error:
+        raise LoadImageError(
+            f"{source} cannot be read: {error.strerror or error}.", advice="Look at the store's folder."
+        ) from error
+    with opened as file:
+        while chunk := file.read(CHUNK):
+            target.write(chunk)
+            done += len(chunk)
+            tell(done)
 
 
 def _compare(context: WorkerContext, one: Fetched, file: Path) -> None:
@@ -141,6 +149,8 @@ def _make_snapshot(context: WorkerContext, spec: PretrainedSpec, weights: Path, 
     snapshot.parent.mkdir(exist_ok=True)
     if weights.suffix == snapshot.suffix and snapshot_metadata(weights):
         check_snapshot(weights)
+        if not describes_a_model(snapshot_metadata(weights)):
+            raise StorageError(f"{weights.name} says of itself what no snapshot says.", advice="Download the model again.")
         if str(snapshot_metadata(weights).get("task")) != spec.task:
             raise StorageError(f"{weights.name} is not for the task {spec.task} that it was announced for.")
         with atomic(snapshot) as handle, open(weights, "rb") as source:

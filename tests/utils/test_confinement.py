@@ -37,7 +37,7 @@ from digits.storage.records.caffe_writer import write_lmdb
 from digits.storage.records.open import open_records
 from digits.testing.runs import make_dataset, striped_pictures
 from digits.utils import confinement
-from digits.utils.confinement import OUTSIDE, Confinement, open_file, reading_from
+from digits.utils.confinement import OUTSIDE, Confinement, open_file, read_file, reading_from
 from digits.utils.time_limits import within
 from tests.extensions.data import test_dicom
 from tests.ingest import objects
@@ -579,12 +579,29 @@ def test_in_a_folder_that_was_judged_links_and_private_names_are_judged_all_the_
                 "pipe": "is a pipe",
                 "inner": "Is a directory",
             }.items():
-                with pytest.raises(OSError, match=words):
-                    open_file(place / "open" / name)
-            with pytest.raises(OSError, match="outside the folders"):
-                open_file(f"{place}/open/../secret/s.png")
+                for reader in (open_file, read_file):
+                    with pytest.raises(OSError, match=words):
+                        reader(place / "open" / name)
+            for reader in (open_file, read_file):
+                with pytest.raises(OSError, match="outside the folders"):
+                    reader(f"{place}/open/../secret/s.png")
         descriptors = len(os.listdir("/proc/self/fd"))
         for _ in range(50):
             open_file(place / "open/a.png").close()
             open_file(place / "open/inner/b.png").close()
+            assert read_file(place / "open/inner/b.png") == b"x"
         assert len(os.listdir("/proc/self/fd")) <= descriptors + 2, "each folder is held open once"
+
+
+def test_all_of_a_file_is_read_whatever_its_length_is_said_to_be(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the system does not know it, or gives less at once than was wanted."""
+    data = os.urandom(100_000)
+    (place / "open/long").write_bytes(data)
+    (place / "open/empty").write_bytes(b"")
+    read = os.read
+    with reading_from(Confinement([place / "open"])):
+        assert read_file(place / "open/long") == data
+        assert read_file(place / "open/empty") == b""
+        monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 999)))
+        assert read_file(place / "open/long") == data
+    assert b"MemTotal" in read_file("/proc/meminfo")

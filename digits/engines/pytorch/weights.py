@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def read_snapshot(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], np.nda
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no iterator
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise StorageError(f"{path} is no readable snapshot: {error}.", advice="Choose another snapshot.") from error
     mean = tensors.pop(MEAN_TENSOR, None)
     return tensors, metadata, None if mean is None else mean.numpy()
@@ -47,7 +46,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return read_snapshot(path)[0]
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # its reader raises anything, from KeyError to OverflowError, for a file that lies
         raise TrainingError(
             f"{path} cannot be read as weights: {str(error).splitlines()[0] if str(error) else error!r}.",
             advice="Save them with torch.save(model.state_dict(), path) or as .safetensors.",

@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from digits.utils.zips import read_member
+
 MEMBER = "digits.json"
 MAX_MEMBER = 64 * 2**20
 
@@ -16,7 +18,5 @@ def metadata(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         if MEMBER not in archive.namelist():
             return {}
-        if archive.getinfo(MEMBER).file_size > MAX_MEMBER:
-            raise ValueError(f"{MEMBER} has {archive.getinfo(MEMBER).file_size} bytes")
-        found: dict[str, Any] = json.loads(archive.read(MEMBER))
+        found: dict[str, Any] = json.loads(read_member(archive, MEMBER, MAX_MEMBER))
     return found

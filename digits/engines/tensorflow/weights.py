@@ -18,6 +18,7 @@ from digits.engines.tensorflow.hdf5 import check_values, most_unpacked
 from digits.engines.tensorflow.snapshot_file import MEMBER
 from digits.engines.tensorflow.start import keras
 from digits.errors import StorageError, TrainingError
+from digits.utils.zips import read_member
 
 MEAN_IMAGE = "digits_mean.npy"
 WEIGHTS = "model.weights.h5"
@@ -90,7 +91,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     claimed = archive.getinfo(name).file_size
     if claimed > most_unpacked(path.stat().st_size):
         raise ValueError(f"{name} in it claims {claimed:,} bytes")
-    return archive.read(name)
+    return read_member(archive, name, claimed)
 
 
 def take_over(own: dict[str, Any], weights: dict[str, np.ndarray], source: str, spared: set[str]) -> list[str]:

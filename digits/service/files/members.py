@@ -1,7 +1,8 @@
 """How many members an archive has, before any of them is written: the directory of a zip, the headers of a tar.
 
-Holds: nothing is believed that the archive says of its own number; the look at a tar ends after some seconds, or where its
-members are large enough that there cannot be many; the rest is counted while it is written.
+Holds: nothing is believed that the archive says of its own number; the look at a tar ends after some seconds of the processor,
+whatever it holds; the rest is counted while it is written. What Python's own readers would take into memory whole (the directory
+of a zip, long names and maps of sparse files of a tar) is refused where it is large.
 """
 
 from __future__ import annotations
@@ -18,23 +19,29 @@ from digits.errors import BadRequest
 ENTRY = b"PK\x01\x02"  # each entry of a zip's directory begins so
 LEAST_ENTRY = 46  # bytes of one
 ZIP64_END = 76  # bytes of the records between the directory of a large zip and its end
+MOST_DIRECTORY = 1 << 28  # bytes of the directory of a zip, names and comments included
 MOST_HEADER = 1 << 20  # bytes of a member's long name or attributes in a tar
 LONG = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 BLOCK = tarfile.BLOCKSIZE
+SPARSE = "it holds a sparse file"
 CHUNK = 1 << 20
-SEEN = 20_000  # members of a tar after which their size counts
-SMALL = 8192  # bytes of a member in the middle
-LARGE = 1 << 27  # bytes of one member that are not skipped to see what comes behind it
+STEP = 1 << 26  # bytes that are skipped between two looks at the clock
 LOOK_SECONDS = 4.0  # of processor time
 
 
 class Member(tarfile.TarInfo):
-    """A member whose long name, which is read into memory, is none of gigabytes."""
+    """A member whose long name, or map of its holes, which are read into memory, is none of gigabytes."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in LONG and self.size > MOST_HEADER:
             raise tarfile.ReadError(f"a name or attribute in it has {self.size:,} bytes")
         return super()._proc_member(archive)  # type: ignore[misc]
+
+    def _proc_sparse(self, archive: tarfile.TarFile) -> Any:
+        raise tarfile.ReadError(SPARSE)
+
+    def _proc_gnusparse_10(self, *_: Any) -> Any:
+        raise tarfile.ReadError(SPARSE)
 
 
 def check_count(settings: Settings, archive: Path, is_zip: bool) -> None:
@@ -60,11 +67,14 @@ def _in_zip(archive: Path, most: int) -> int:
         if not end:
             return 0  # which zipfile says better
         size, place, signature = end[zipfile._ECD_SIZE], end[zipfile._ECD_LOCATION], end[0]  # type: ignore[attr-defined]
-        if size < most * LEAST_ENTRY:
+        if size < most * LEAST_ENTRY and size < MOST_DIRECTORY:
             return 0
         before = ZIP64_END if signature == zipfile.stringEndArchive64 else 0  # type: ignore[attr-defined]
         file.seek(max(0, place - before - size))
-        return _count(file, size)
+        found = _count(file, size)
+        if found <= most and size >= MOST_DIRECTORY:
+            raise zipfile.BadZipFile(f"the list of what it holds has {size:,} bytes")
+        return found
 
 
 def _count(file: IO[bytes], size: int) -> int:
@@ -87,21 +97,28 @@ def _in_tar(archive: Path, most: int) -> int:
         data, start = stream.read(CHUNK), 0  # what was read last, and where in the archive it begins
         while members <= most:
             if place + BLOCK > start + len(data):
-                stream.seek(place)
-                data, start = stream.read(CHUNK), place
+                if not _skip(stream, start + len(data), place, ends):
+                    break
+                near = place < start + len(data) + CHUNK  # behind a large member only its header is read
+                data, start = stream.read(CHUNK if near else BLOCK), place
             header = data[place - start : place - start + BLOCK]
             if len(header) < BLOCK or not header[0]:
                 break
             members += 1
-            size = _size(header)
-            place += BLOCK + -(-size // BLOCK) * BLOCK
-            if size > LARGE or (members % 256 == 0 and _is_seen(members, place, ends)):
+            place += BLOCK + -(-_size(header) // BLOCK) * BLOCK
+            if members % 256 == 0 and time.thread_time() > ends:
                 break
     return members
 
 
-def _is_seen(members: int, place: int, ends: float) -> bool:
-    return time.thread_time() > ends or (members >= SEEN and place > members * SMALL)
+def _skip(stream: IO[bytes], start: int, place: int, ends: float) -> bool:
+    """Go on to a place, through all that lies before it in what is packed; False where there was no time left for that."""
+    for step in range(start + STEP, place, STEP):
+        stream.seek(step)
+        if time.thread_time() > ends:
+            return False
+    stream.seek(place)
+    return True
 
 
 def _size(header: bytes) -> int:

@@ -25,6 +25,7 @@ from digits.service.files.members import Member, check_count, too_many
 from digits.service.files.names import copy_limited, free_path, not_taken
 from digits.storage.files import free_bytes
 from digits.utils.names import LITTER
+from digits.utils.zips import open_member
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -106,6 +107,8 @@ def unpack(settings: Settings, archive: Path, name: str, target: Path) -> int:
     except UnicodeError as error:
         words = f"{name} holds a name that is no UTF-8, although it says so."
         raise BadRequest(words, advice="Pack it again, with names in UTF-8.") from error
+    except IndexError as error:  # which Python's reader of zips raises
+        raise BadRequest(f"{name} holds a file without a name.", advice="Pack it again as zip or tar.gz.") from error
     except (*BROKEN, OverflowError, KeyError, struct.error) as error:
         raise BadRequest(f"{name} cannot be unpacked: {error}.", advice="Pack it again as zip or tar.gz.") from error
     except OSError as error:
@@ -138,7 +141,7 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
             if stat.S_ISLNK(info.external_attr >> 16):
                 yield info.filename, None
             else:
-                with packed.open(info) as source:
+                with open_member(packed, info) as source:
                     yield info.filename, source
 
 

@@ -7,7 +7,6 @@ without unpickling; the network text runs in the job's worker, which makes the s
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Any
 import digits
 from digits import tasks
 from digits.domain.jobs import Kind, Resources
-from digits.domain.pretrained import ABOUT, GIVEN, LICENCE, PretrainedSpec
+from digits.domain.pretrained import ABOUT, GIVEN, LICENCE, PretrainedSpec, describes_a_model
 from digits.engines.network.python_layers import MODULE, copy_name, layer_file_of
 from digits.errors import BadRequest, StorageError
 from digits.frameworks import Framework, frameworks
@@ -296,11 +295,7 @@ def own_meta(weights: Path, row: Framework) -> dict[str, Any]:
         raise BadArchive(f"{weights.name} cannot be read: {error.message}") from error
     if not meta:
         return {}
-    epoch, shape, labels = meta.get("epoch"), meta.get("input_shape"), meta.get("class_labels")
-    sound = isinstance(epoch, int | float) and math.isfinite(epoch) and tasks.find(str(meta.get("task"))) is not None
-    sound = sound and isinstance(meta.get("preparation"), dict) and isinstance(labels, list) and isinstance(shape, list)
-    shape = shape if isinstance(shape, list) else []
-    if not sound or len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+    if not describes_a_model(meta) or tasks.find(str(meta.get("task"))) is None:
         raise BadArchive(f"{weights.name} says of itself what no snapshot says.", advice="Download the model again.")
     return meta
 

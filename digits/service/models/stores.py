@@ -1,8 +1,9 @@
 """Model stores (R 7.4): folders of models at static addresses or on this machine, which the setting model_store_url names: what
 each offers, and a model of one taken over as a pretrained job.
 
-Holds: only what the operator named is asked, at addresses below it; redirects are not followed. What a store answers is read as
-what strangers wrote: small, in time, and every name in it a plain one. A store that cannot be read costs its own entry.
+Holds: only what the operator named is asked, at addresses below it; neither redirects nor links that lead out are followed. What
+a store answers is read as what strangers wrote: small, in time, and every name in it a plain one. A store that cannot be read
+costs its own entry.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from digits.domain.pretrained import ABOUT, LICENCE, Fetched, PretrainedSpec
-from digits.errors import BadRequest, DigitsError, LoadImageError, NotFound
+from digits.errors import BadRequest, DigitsError, Forbidden, LoadImageError, NotFound
 from digits.frameworks import frameworks
 from digits.service import Service
 from digits.service.files.names import safe_name
@@ -29,6 +30,7 @@ from digits.service.models.pretrained import TEXT, create_pretrained, foreign_me
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
 from digits.storage.thresholds import FILE as THRESHOLDS
+from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
 from digits.utils.names import is_address
 
@@ -76,7 +78,7 @@ class Store:
         return {"base_url": self.base, "welcome_msg": self.message, "model_list": models, "error": self.error, "read": self.read}
 
 
-_known: dict[str, Store] = {}  # by address, for a day
+_known: dict[str, tuple[Store, float]] = {}  # by address, for a day, and when (by a clock that nobody sets) it was read
 _lock = threading.Lock()
 
 
@@ -94,15 +96,15 @@ def read_stores(service: Service, refresh: bool = False) -> list[Store]:
 
 def read_store(place: str, refresh: bool = False) -> Store:
     """One store, by its address or folder; one that cannot be read has an `error`."""
-    known = _known.get(place)
-    if known is not None and not refresh and time.time() - known.read < (TRIED_SECONDS if known.error else KEPT_SECONDS):
+    known, at = _known.get(place, (None, 0.0))
+    if known is not None and not refresh and time.monotonic() - at < (TRIED_SECONDS if known.error else KEPT_SECONDS):
         return known
     try:
         found = _read(place)
     except DigitsError as error:
         found = Store(place, error=str(error), read=time.time())
     with _lock:
-        _known[place] = found
+        _known[place] = found, time.monotonic()
     return found
 
 
@@ -259,10 +261,11 @@ def _bytes(place: str, child: str, name: str, seconds: float = SECONDS) -> bytes
     if is_address(place):
         return fetch(where, private=True, most=MOST_JSON, seconds=seconds)
     try:
-        with open(where, "rb") as file:
+        with Confinement([place]).open(where) as file:
             data = file.read(MOST_JSON + 1)
-    except OSError as error:
-        raise LoadImageError(f"{where} cannot be read: {error.strerror or error}.") from error
+    except (OSError, Forbidden) as error:
+        said = "it is a link that leads out of the store" if isinstance(error, Forbidden) else error.strerror or error
+        raise LoadImageError(f"{where} cannot be read: {said}.") from error
     if len(data) > MOST_JSON:
         raise LoadImageError(f"{where} is larger than {MOST_JSON >> 20} MiB.")
     return data

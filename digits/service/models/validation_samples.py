@@ -25,6 +25,7 @@ from digits.service.models.history import RunHistory
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels, Task, of
+from digits.utils.zips import check_packing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ FOLDER = "samples"
 INPUTS = f"{FOLDER}/inputs.npz"
 META_FILE = "preprocessing.json"  # written by the engine before the first validation
 MOST_COLOURS = 256
+MOST_BYTES = 1 << 30  # of all arrays of a file of samples
 
 
 def frames(history: RunHistory, folder: Path) -> list[dict[str, float]]:
@@ -106,9 +108,20 @@ def load_arrays(path: Path) -> Arrays:
     import numpy as np
 
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+        data = io.BytesIO(path.read_bytes())
+        _check_members(data)
+        with np.load(data, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
+
+
+def _check_members(data: io.BytesIO) -> None:
+    """Raises BadZipFile for an archive of somebody else's model that unpacks to far more than samples take."""
+    with zipfile.ZipFile(data) as archive:
+        for member in archive.infolist():
+            check_packing(member)
+        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+            raise zipfile.BadZipFile(f"it claims to hold more than {MOST_BYTES >> 20} MiB")

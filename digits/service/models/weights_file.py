@@ -13,12 +13,14 @@ from typing import IO
 
 from digits.errors import StorageError
 from digits.storage.snapshots import check_snapshot
+from digits.utils.zips import open_member
 
 PICKLED = (".pt", ".pth")
 MOST_PICKLED = 64 << 20  # bytes of the pickle in a file; the numbers lie beside it
 KNOWN = frozenset({"torch", "collections", "numpy", "_codecs"})  # modules that a state_dict names
 CALLS = frozenset({"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"})  # which no state_dict of PyTorch has
 MOST_PICKLES = 5  # a file of an old PyTorch begins with so many, one after the other
+NO_PICKLE = (ValueError, EOFError, OverflowError, MemoryError)  # also one that claims a text of 2**60 bytes
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -47,7 +49,7 @@ def _pickled_problem(path: Path) -> str:
                 names = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
                 if len(names) != 1:
                     return f"{path.name} is no file of torch.save. {advice}"
-                with archive.open(names[0]) as file:
+                with open_member(archive, archive.getinfo(names[0])) as file:
                     found = next(_foreign(file.read(MOST_PICKLED + 1)), "")
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
             return f"{path.name} cannot be read as weights: {error}. {advice}"
@@ -67,7 +69,7 @@ def _of_old(file: IO[bytes]) -> Iterator[str]:
         file.seek(start)
         try:
             yield from _named(file)
-        except (ValueError, EOFError):  # what comes behind the pickles are numbers
+        except NO_PICKLE:  # what comes behind the pickles are numbers
             if start == 0:
                 yield "what is no pickle"
             return
@@ -80,7 +82,7 @@ def _foreign(data: bytes) -> Iterator[str]:
         return
     try:
         yield from _named(data)
-    except (ValueError, EOFError):
+    except NO_PICKLE:
         yield "what is no pickle"
 
 

@@ -61,9 +61,9 @@ class _Name:
 
 
 class Traffic:
-    """Counts of all names. Safe to share between threads; `clock` gives seconds since 1970."""
+    """Counts of all names. Safe to share between threads; `clock` gives seconds that nobody sets."""
 
-    def __init__(self, most: int = 0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, most: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most  # requests of all names at work at once; 0: no limit
         self._clock = clock
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class Traffic:
         with self._lock:
             name = self._names.setdefault(publication.name, _Name())
             if token:
-                name.tokens[token] = self._clock()
+                name.tokens[token] = time.time()
             is_full = name.at_work >= publication.queue_limit
             if is_full or (self._most and self._at_work >= self._most):
                 name.refused += 1

@@ -9,7 +9,7 @@ import numpy as np
 from digits.errors import LoadImageError
 from digits.images.arrays import with_channels
 from digits.images.prepare import DIGEST_BYTES, NamedBytes, read_format
-from digits.utils.confinement import open_file
+from digits.utils.confinement import read_file
 from digits.utils.image import load_turned
 from digits.utils.stored import read_stored
 
@@ -54,8 +54,7 @@ def remarks(path: str) -> Notes:
 def read_bytes(path: str) -> bytes:
     """The bytes of a file that is not empty. Raises LoadImageError."""
     try:
-        with open_file(path) as handle:
-            data = handle.read()
+        data = read_file(path)
     except OSError as error:
         raise LoadImageError(f"{path} cannot be opened: {error.strerror or error}.") from error
     if not data:

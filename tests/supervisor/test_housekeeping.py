@@ -1,0 +1,34 @@
+"""Folders of jobs that were never made."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from digits.service import Service
+from digits.supervisor.housekeeping import ABANDONED_SECONDS, scan
+from tests.builders import make_job
+
+
+def test_a_folder_that_was_claimed_and_never_made_a_job_goes_after_a_day(service: Service) -> None:
+    """Its page or command was killed; a job whose request was lost stays, and so does what is no folder of a job."""
+    root, job = service.jobs_dir.path, make_job(service)
+    names = {"20260101-000000-aaaa": "given/w.pth", "20260101-000001-aaaa": "network.py", "20260101-000002-aaaa": "state.json"}
+    names |= {"pictures": "a.png", "20260101-000003-aaaa": "train_db/records.json"}
+    for name, file in names.items():
+        (root / name / file).parent.mkdir(parents=True)
+        (root / name / file).write_text("{}")
+    (root / "20260101-000003-aaaa" / "dataset.json").write_text("{}")
+    scan(service.jobs_dir, service.store)
+    assert {path.name for path in root.iterdir()} >= {*names, job.id}, "they may be made right now"
+    old = time.time() - ABANDONED_SECONDS - 60
+    for name in names:
+        for path in (root / name).rglob("*"):
+            os.utime(path, (old, old))
+        os.utime(root / name, (old, old))
+    os.utime(root / "20260101-000001-aaaa" / "network.py")  # somebody still writes
+    scan(service.jobs_dir, service.store)
+    left = {path.name for path in Path(root).iterdir()}
+    assert set(names) - left == {"20260101-000000-aaaa"}
+    assert job.id in left
