@@ -111,7 +111,7 @@ def _in_tar(archive: Path, most: int) -> int:
     return members
 
 
-def _skip(stream: IO[bytes], start: int, place: int, ends: float) -> bool:
+def _skip(stream: Any, start: int, place: int, ends: float) -> bool:
     """Go on to a place, through all that lies before it in what is packed; False where there was no time left for that."""
     for step in range(start + STEP, place, STEP):
         stream.seek(step)
