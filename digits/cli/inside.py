@@ -15,10 +15,11 @@ from digits.cli.follow import follow
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.processes import answering
 from digits.cli.tables import find_job
+from digits.domain.datasets import STAGES
 from digits.domain.embeddings import PCA, PROJECTIONS
 from digits.domain.inside import ACTIVATIONS, MAP_COLOURS, METHODS, WEIGHTS
-from digits.domain.jobs import Kind
-from digits.errors import DigitsError
+from digits.domain.jobs import PREDICTING, Kind
+from digits.errors import BadRequest, DigitsError
 from digits.service import Service
 from digits.service.evaluations import embeddings, inputs
 from digits.service.evaluations import inside as looking
@@ -31,6 +32,9 @@ epoch_option = click.option("--epoch", default=None, help="Snapshot of this epoc
 picture_option = click.option(
     "--picture", default="", metavar="FILE|val:N", help="A picture file, or a record of the model's data set."
 )
+dataset_option = click.option(
+    "--dataset", default="", metavar="ID|NAME", help="Another data set whose records are meant. [default: the model's own]"
+)
 
 
 @click.group()
@@ -41,15 +45,16 @@ def inside() -> None:
 @inside.command("layers")
 @click.argument("model", metavar="MODEL")
 @picture_option
+@dataset_option
 @click.option("--search", default="", metavar="WORDS", help="Only layers whose path or kind has all of these words.")
 @epoch_option
 @jobs_dir_option
 @json_option
-def layers(model: str, picture: str, search: str, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:
+def layers(model: str, picture: str, dataset: str, search: str, epoch: str | None, jobs_dir: str | None, as_json: bool) -> None:
     """Print every layer with its shapes, means and deviations; with a picture those of what it gave too."""
     with open_service(jobs_dir) as service, answering(service, plugins=False):
-        job = find_job(service, model, Kind.MODEL)
-        given = _picture(service, job, picture) if picture else None
+        job = find_job(service, model, *PREDICTING)
+        given = _picture(service, job, picture, dataset) if picture else None
         found = looking.layers(service, job, find_snapshot(service, job, epoch), given)
     words = search.lower().split()
     rows = [row for row in found["layers"] if all(word in f"{row['name']} {row['kind']}".lower() for word in words)]
@@ -65,6 +70,7 @@ def layers(model: str, picture: str, search: str, epoch: str | None, jobs_dir: s
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A PNG file, or .npy for the numbers.")
 @click.option("--of", type=click.Choice([WEIGHTS, ACTIVATIONS]), default=None, help="[default: weights where it has some]")
 @picture_option
+@dataset_option
 @click.option("--colours", type=click.Choice(MAP_COLOURS), default=MAP_COLOURS[0], show_default=True)
 @epoch_option
 @jobs_dir_option
@@ -74,6 +80,7 @@ def draw(
     output: Path,
     of: str | None,
     picture: str,
+    dataset: str,
     colours: str,
     epoch: str | None,
     jobs_dir: str | None,
@@ -83,8 +90,8 @@ def draw(
 
     options = {"layer": layer, "of": of or "", "colours": colours}
     with open_service(jobs_dir) as service, answering(service, plugins=False):
-        job = find_job(service, model, Kind.MODEL)
-        snapshot, given = find_snapshot(service, job, epoch), _picture(service, job, picture) if picture else None
+        job = find_job(service, model, *PREDICTING)
+        snapshot, given = find_snapshot(service, job, epoch), _picture(service, job, picture, dataset) if picture else None
         if output.suffix == ".npy":
             buffer = io.BytesIO()
             np.save(buffer, looking.layer_values(service, job, snapshot, given, options), allow_pickle=False)
@@ -100,6 +107,7 @@ def draw(
 @inside.command("why")
 @click.argument("model", metavar="MODEL")
 @click.argument("picture", metavar="FILE|val:N")
+@dataset_option
 @click.option("--method", type=click.Choice(list(METHODS)), default=None, help="[default: the first that is there]")
 @click.option("--target", default="", help="Class (name or number), or number of a box or output. [default: the most evident]")
 @click.option("--layer", default="", help="Of Grad-CAM: the layer whose maps are weighed.")
@@ -110,6 +118,7 @@ def draw(
 def why(
     model: str,
     picture: str,
+    dataset: str,
     method: str | None,
     target: str,
     layer: str,
@@ -121,8 +130,10 @@ def why(
     """Say why a model answers so for a picture, and whether the map changes with random weights."""
     options = {"method": method or "", "target": target, "layer": layer, "sanity": True}
     with open_service(jobs_dir) as service, answering(service, plugins=False):
-        job = find_job(service, model, Kind.MODEL)
-        found = looking.explain(service, job, find_snapshot(service, job, epoch), _picture(service, job, picture), options)
+        job = find_job(service, model, *PREDICTING)
+        found = looking.explain(
+            service, job, find_snapshot(service, job, epoch), _picture(service, job, picture, dataset), options
+        )
     if output:
         _save(output, _over(_bytes(found["image"]), _bytes(found["maps"][MAP_COLOURS[0]])))
     if as_json:
@@ -146,6 +157,7 @@ def why(
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the Parquet file here.")
 @click.option("--layer", default="", help="Whose vectors. [default: the one before the answer]")
 @click.option("--split", default="", metavar="train|val|test", help="[default: val]")
+@dataset_option
 @click.option("--projection", type=click.Choice(list(PROJECTIONS)), default=PCA, show_default=True)
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N pictures. [default: all]")
 @epoch_option
@@ -156,6 +168,7 @@ def vectors(
     output: Path | None,
     layer: str,
     split: str,
+    dataset: str,
     projection: str,
     limit: int,
     epoch: str | None,
@@ -164,9 +177,16 @@ def vectors(
 ) -> None:
     """Bring the pictures of a split to vectors of one layer, and these to two dimensions."""
     with open_service(jobs_dir) as service:
-        job = find_job(service, model, Kind.MODEL)
+        job = find_job(service, model, *PREDICTING)
         made = embeddings.start_embedding(
-            service, job, layer=layer, split=split, projection=projection, snapshot_epoch=epoch, limit=limit
+            service,
+            job,
+            layer=layer,
+            split=split,
+            projection=projection,
+            snapshot_epoch=epoch,
+            limit=limit,
+            dataset=find_job(service, dataset, Kind.DATASET) if dataset else None,
         )
         done = follow(service, [made.id], quiet=True)
         made = service.store.get(made.id)
@@ -182,9 +202,15 @@ def vectors(
         click.echo(f"{output or file}\n{result['count']:,} vectors of {result['size']:,} numbers, layer {result['layer']}")
 
 
-def _picture(service: Service, model: Job, text: str) -> Any:
+def _picture(service: Service, model: Job, text: str, dataset: str) -> Any:
+    """A file's bytes, or a record of a data set."""
     path = Path(text)
-    return path.read_bytes() if path.is_file() else inputs.from_record(service, model, text)
+    if path.is_file():
+        return path.read_bytes()
+    split, colon, _ = text.partition(":")
+    if not colon or f"{split.removesuffix('_db')}_db" not in STAGES:
+        raise BadRequest(f"{text} is no file, and no record.", advice="Name a picture file, or a record such as val:0.")
+    return inputs.from_record(service, model, text, find_job(service, dataset, Kind.DATASET).id if dataset else "")
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

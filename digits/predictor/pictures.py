@@ -12,9 +12,10 @@ import numpy as np
 from digits.domain.inference import Answering
 from digits.errors import BadRequest, DigitsError
 from digits.images.place import Origin
-from digits.images.prepare_for_model import PreparedPicture, Preparer, check_feature
+from digits.images.prepare_for_model import Fitting, PreparedPicture, Preparer, check_feature
 from digits.ipc.messages import Message
 from digits.predictor.model import LoadedModel
+from digits.tasks import Labels, of
 from digits.utils.confinement import of_roots, reading_from
 
 MAX_PICTURES = 1024
@@ -68,6 +69,11 @@ def _feature(model: LoadedModel, entry: Any, request: Message) -> PreparedPictur
     array = np.asarray(request.arrays[name])
     if "file" in entry:
         return Preparer(model.meta, dont_resize=dont_resize, tiled=tiled).prepared(array.tobytes())
+    if "foreign" in entry:
+        fitting = Fitting(model.meta, of(model.meta["task"], Labels.of_snapshot(model.meta)), str(entry["foreign"]))
+        fitted = fitting.fitted(array)
+        size = (fitted.shape[2], fitted.shape[1])
+        return PreparedPicture(fitted, Origin.of_squashed((array.shape[2], array.shape[1]), size), fitting.note(array.dtype))
     as_given = bool(request.header.get("as_given"))
     feature = check_feature(array, model.meta, dont_resize=dont_resize or tiled, as_given=as_given)
     size = (feature.shape[2], feature.shape[1])

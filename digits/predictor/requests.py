@@ -1,7 +1,8 @@
 """What a predictor answers: requests are messages (`digits.ipc.messages`) with `op`, answers carry `results` or an `error`.
 
 `predict`: header `pictures` is a list of `{"path": …}`, `{"file": ARRAY}` (bytes of a picture file) or `{"feature": ARRAY}`
-((C, H, W) in stored units, with `origin`, the numbers of `digits.images.place.Origin`, where it is known where that comes from);
+((C, H, W) in stored units, with `origin`, the numbers of `digits.images.place.Origin`, where it is known where that comes from,
+and `foreign`, the encoding of its records, where it is of another data set and to be fitted to the model);
 `dont_resize`, `layers`, `image`, `input`, `candidates`, `in_picture` are switches, and so is `as_given`: features need not have
 the shape of the training's where the network takes them. `roots` are the folders that files may be read in, whatever links lead
 to at that moment; without them all may. `together` lets pictures go through the network with those of other requests that wait

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.classes import NO_CLASS, unknown_place
 from digits.domain.embeddings import MOST_NUMBERS, UMAP, EmbeddingSpec
 from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
@@ -39,7 +40,7 @@ def run(context: WorkerContext) -> None:
     try:
         layer = spec.layer or predictor.vector_layer()
         context.emit(LogEvent(message=f"Vectors of {layer}, with the snapshot of epoch {spec.epoch:g}."))
-        moments, rounds, left_out = _write(context, spec, predictor, layer)
+        moments, rounds, left_out, class_labels = _write(context, spec, predictor, layer)
     finally:
         predictor.close()
     context.emit(ProgressEvent(fraction=0.99, stage="project"))
@@ -54,7 +55,7 @@ def run(context: WorkerContext) -> None:
         "count": moments.count,
         "size": len(moments.mean),
         "shares": shares,
-        "class_labels": list(predictor.meta.get("class_labels") or ()),
+        "class_labels": class_labels,
         "skipped": rounds.skipped,
         "nonfinite": left_out,
         "seconds": time.monotonic() - started,
@@ -69,8 +70,11 @@ def _load(context: WorkerContext, spec: EmbeddingSpec) -> Predictor:
     return get_engine(spec.framework or DEFAULT).load(path, "cuda:0" if context.gpus else "cpu")
 
 
-def _write(context: WorkerContext, spec: EmbeddingSpec, predictor: Predictor, layer: str) -> tuple[Moments, Rounds, int]:
-    """Write all vectors; what they add up to, and how many had no numbers."""
+def _write(
+    context: WorkerContext, spec: EmbeddingSpec, predictor: Predictor, layer: str
+) -> tuple[Moments, Rounds, int, list[str]]:
+    """Write all vectors; what they add up to, how many had no numbers, and the names of all classes: the model's, then those that
+    only the data set has."""
     source = EvaluationSpec(
         model_id=spec.model_id,
         snapshot=spec.snapshot,
@@ -81,6 +85,8 @@ def _write(context: WorkerContext, spec: EmbeddingSpec, predictor: Predictor, la
         limit=spec.limit,
     )
     opened = open_source(source, context.folder, context.jobs_dir, predictor.meta)
+    own = list(predictor.meta.get("class_labels") or ())
+    class_labels = [*own, *opened.match.unknown]
     rounds, left_out = Rounds(context, opened, batch_size(predictor)), 0
     moments: Moments | None = None
     about = {"model": spec.model_id, "epoch": spec.epoch, "layer": layer, "split": spec.split, "dataset": spec.dataset_id}
@@ -90,14 +96,16 @@ def _write(context: WorkerContext, spec: EmbeddingSpec, predictor: Predictor, la
             vectors = _vectors(predictor, batch, layer)
             if writer is None or moments is None:
                 size = vectors.shape[1]
-                writer = stack.enter_context(_opened(context, size, predictor, about))
+                writer = stack.enter_context(_opened(context, size, class_labels, about))
                 moments = Moments(size)
             kept = np.isfinite(vectors).all(axis=1)
             left_out += int((~kept).sum())
             rows = np.flatnonzero(kept)
             if len(rows):
                 paths = [batch.paths[n] for n in rows]
-                writer.append(np.asarray(batch.records)[rows], paths, np.asarray(batch.labels)[rows], vectors[rows])
+                labels = np.asarray(batch.labels)[rows]
+                labels = np.where(labels < NO_CLASS, len(own) + unknown_place(labels), labels)
+                writer.append(np.asarray(batch.records)[rows], paths, labels, vectors[rows])
                 moments.add(vectors[rows])
         rounds.finish()
     if moments is None or not moments.count:
@@ -105,18 +113,18 @@ def _write(context: WorkerContext, spec: EmbeddingSpec, predictor: Predictor, la
     if left_out:
         message = f"{layer} gives NaN or infinity for {left_out:,} pictures, which are left out."
         context.emit(WarningEvent(code="nonfinite", message=message, advice="Look at its weights."))
-    return moments, rounds, left_out
+    return moments, rounds, left_out, class_labels
 
 
 def _opened(
-    context: WorkerContext, size: int, predictor: Predictor, about: dict[str, Any]
+    context: WorkerContext, size: int, class_labels: list[str], about: dict[str, Any]
 ) -> contextlib.AbstractContextManager[VectorWriter]:
     if size > MOST_NUMBERS:
         raise BadRequest(
             f"A vector of {about['layer']} has {size:,} numbers; at most {MOST_NUMBERS:,} are projected.",
             advice="Choose a later layer, or one with maps (C, h, w): these are averaged over their places.",
         )
-    return writing_vectors(context.folder.path, size, list(predictor.meta.get("class_labels") or ()), about)
+    return writing_vectors(context.folder.path, size, class_labels, about)
 
 
 def _vectors(predictor: Predictor, batch: PictureBatch, layer: str) -> np.ndarray:

@@ -133,7 +133,12 @@ def dataset_info(service: Service, dataset: Job) -> DatasetInfo | None:
 def available_splits(service: Service, model: Job) -> dict[str, int]:
     """Splits of the model's own data set that hold records: `val_db` → number of entries."""
     dataset = service.store.find(model.dataset_id) if model.dataset_id else None
-    info = dataset_info(service, dataset) if dataset else None
+    return splits_of(service, dataset) if dataset else {}
+
+
+def splits_of(service: Service, dataset: Job) -> dict[str, int]:
+    """Splits of a data set that hold records, as `available_splits`; none while it is made."""
+    info = dataset_info(service, dataset)
     return _filled_splits(info) if info else {}
 
 

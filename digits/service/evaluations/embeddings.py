@@ -12,7 +12,7 @@ from digits.domain.jobs import Kind, Resources, Status
 from digits.errors import BadRequest, Conflict, NotFound
 from digits.service import Service, jobs
 from digits.service.damage import require_records
-from digits.service.evaluations.create import SPLIT_NAMES, available_splits
+from digits.service.evaluations.create import SPLIT_NAMES, available_splits, splits_of
 from digits.service.models.snapshots import find_snapshot
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
@@ -31,30 +31,37 @@ def start_embedding(
     snapshot_epoch: float | str | None = None,
     limit: int = 0,
     owner: str = "",
+    dataset: Job | None = None,
 ) -> Job:
-    """The job; without a split on the validation's, or the first there is. BadRequest for what cannot be done."""
+    """The job, for pictures of the model's own data set or of another one; without a split of the validation's, or the first
+    there is. BadRequest for what cannot be done."""
     if projection not in projections():
         known = ", ".join(projections())
         advice = "pip install umap-learn brings UMAP." if projection == UMAP else ""
         raise BadRequest(f"projection is {projection[:40]!r}, expected one of {known}.", advice=advice)
     snapshot = find_snapshot(service, model, snapshot_epoch)
-    splits = available_splits(service, model)
+    own = dataset is None or dataset.id == model.dataset_id
+    splits = available_splits(service, model) if dataset is None else splits_of(service, dataset)
     wanted = split_name(split) if split else next((name for name in ("val_db", *STAGES) if name in splits), "")
     if wanted not in splits:
+        if dataset is None and not model.dataset_id:
+            raise BadRequest(f"{model.name} has no data set of its own.", advice="Name one whose pictures are taken (dataset).")
         raise BadRequest(
-            f"The data set of {model.name} has no {SPLIT_NAMES.get(wanted, 'such')} split.",
+            f"{dataset.name if dataset else f'The data set of {model.name}'} has no {SPLIT_NAMES.get(wanted, 'such')} split.",
             advice="Its pictures are needed; choose a split that it has.",
         )
-    require_records(service, model.dataset_id)
+    dataset_id = dataset.id if dataset else model.dataset_id
+    require_records(service, dataset_id)
     spec = EmbeddingSpec(
-        model.id, snapshot.path, snapshot.epoch, model.framework, model.dataset_id, wanted, layer, projection, max(0, limit)
+        model.id, snapshot.path, snapshot.epoch, model.framework, dataset_id, wanted, layer, projection, max(0, limit)
     )
+    which = SPLIT_NAMES[wanted] + " split" + ("" if own or dataset is None else f" of {dataset.name}")
     return jobs.create_job(
         service,
         kind=Kind.EMBEDDING,
         task=model.task,
         type_name=TYPE_NAME,
-        name=f"{model.name}, epoch {snapshot.label}: vectors of {layer or 'the last layer'}, {SPLIT_NAMES[wanted]} split",
+        name=f"{model.name}, epoch {snapshot.label}: vectors of {layer or 'the last layer'}, {which}",
         form={"job_id": model.id, "layer": layer, "split": wanted, "projection": projection, "snapshot_epoch": snapshot.epoch},
         spec=spec.to_json(),
         resources=Resources("inference", gpus=1),  # a wish: it does without where none is free
@@ -67,6 +74,7 @@ def start_embedding(
             "model_name": model.name,
             "layer": layer,
             "split": wanted,
+            "dataset_id": dataset_id,
             "projection": projection,
             "epoch": snapshot.epoch,
         },

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from digits.domain.datasets import STAGES, split_name
+from digits.domain.jobs import Kind
 from digits.errors import BadRequest, LoadImageError, NotFound
 from digits.service import Service
 from digits.service.damage import require_records
@@ -51,16 +53,24 @@ def from_path(service: Service, text: str) -> Path | bytes:
     return fetch(text)
 
 
-def from_record(service: Service, model: Job, text: str) -> RecordPicture:
-    """A record `split:index` of the model's data set. BadRequest or NotFound when there is none."""
+def from_record(service: Service, model: Job, text: str, dataset_id: str = "") -> RecordPicture:
+    """A record `split:index` of a data set, by default the model's own; that of another one is fitted to the model. BadRequest or
+    NotFound when there is none."""
     split, _, number = text.partition(":")
     index = whole(number, "the number of record")
-    require_records(service, model.dataset_id)
-    info = service.folder(model.dataset_id).dataset_info()
-    reader = open_split(service, model.dataset_id, split_name(split), info)
+    chosen = service.store.get(dataset_id, Kind.DATASET).id if dataset_id else model.dataset_id
+    if not chosen:
+        raise BadRequest(
+            f"{model.name} has no data set of its own that a record could be of.",
+            advice="Send image_path or image_file, or name a data set beside the record (dataset).",
+        )
+    require_records(service, chosen)
+    info = service.folder(chosen).dataset_info()
+    reader = open_split(service, chosen, split_name(split), info)
     if index >= len(reader):
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
-    return record_picture(reader, index, info.extra)
+    found = record_picture(reader, index, info.extra)
+    return found if chosen == model.dataset_id else replace(found, foreign=reader.meta.feature_encoding)
 
 
 def record_picture(reader: RecordReader, index: int, described: Mapping[str, Any]) -> RecordPicture:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from digits.domain.inside import MAP_COLOURS
+from digits.domain.jobs import PREDICTING, Kind, Status
 from digits.errors import BadRequest
 from digits.images.addresses import png_address
 from digits.ipc.messages import Message
 from digits.service import Service
+from digits.service.evaluations.create import Comparable, splits_of
 from digits.service.evaluations.predict import bytes_of, picture_entry, request_predictor
 from digits.service.files.confine import allowed_roots
 from digits.service.models.snapshots import Snapshot
-from digits.storage.jobs.store import Job
+from digits.storage.jobs.store import Job, JobQuery
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from digits.service.evaluations.predict import Picture
 
 MOST_VALUES = 16 * 2**20  # numbers of an array that is sent as such
+OFFERED = 30  # data sets, and models to lie beside
 
 
 def layers(service: Service, model: Job, snapshot: Snapshot, picture: Picture | None) -> dict[str, Any]:
@@ -68,6 +71,24 @@ def explain(service: Service, model: Job, snapshot: Snapshot, picture: Picture, 
     maps = {colours: _address(answer, f"map/{colours}") for colours in MAP_COLOURS}
     values = {"values": answer.arrays["values"].tolist()} if "values" in answer.arrays else {}
     return {**_about(answer, snapshot), **body, "image": _address(answer, "image"), "maps": maps, **values}
+
+
+def picture_sets(service: Service, model: Job, wanted: str = "") -> list[Comparable]:
+    """Data sets whose pictures the model can be shown: the one that is wanted, its own, those of its task, the rest, the newest
+    first. NotFound for a wanted one that is not there."""
+    newest = service.store.query(JobQuery(kind=Kind.DATASET, statuses=(Status.DONE,), limit=OFFERED)).jobs
+    own = service.store.find(model.dataset_id) if model.dataset_id else None
+    chosen = service.store.get(wanted, Kind.DATASET) if wanted else None
+    jobs = {job.id: job for job in (chosen, own, *sorted(newest, key=lambda job: job.task != model.task)) if job is not None}
+    found = [Comparable(job, splits_of(service, job)) for job in jobs.values()]
+    return [one for one in found if one.splits or one.job is chosen]
+
+
+def models_beside(service: Service, model: Job) -> list[Job]:
+    """Other models that can lie beside one: those of its task, those of its data set first, else the newest."""
+    queries = [JobQuery(kind=kind, statuses=(Status.DONE,), task=model.task, limit=OFFERED) for kind in PREDICTING]
+    found = [job for query in queries for job in service.store.query(query).jobs if job.id != model.id]
+    return sorted(found, key=lambda job: job.dataset_id != model.dataset_id)
 
 
 def _request(

@@ -39,10 +39,12 @@ PICTURE, RECORD = "picture", "record"  # whose pixels an answer is in
 
 @dataclass(frozen=True)
 class RecordPicture:
-    """A record's `feature` (C, H, W) as it is stored, and where it comes from in its picture; None where that is not known."""
+    """A record's `feature` (C, H, W) as it is stored, and where it comes from in its picture; None where that is not known.
+    `foreign` is the encoding of the records of another data set than the model's, which are fitted to the model."""
 
     feature: np.ndarray
     origin: Origin | None = None
+    foreign: str | None = None
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,8 @@ def picture_entry(picture: Picture, name: str) -> tuple[dict[str, Any], dict[str
         return {"file": name}, {name: np.frombuffer(picture, dtype=np.uint8)}
     if isinstance(picture, RecordPicture):
         origin = {"origin": picture.origin.numbers} if picture.origin is not None else {}
-        return {"feature": name, **origin}, {name: picture.feature}
+        foreign = {"foreign": picture.foreign} if picture.foreign is not None else {}
+        return {"feature": name, **origin, **foreign}, {name: picture.feature}
     return {"feature": name}, {name: picture}
 
 

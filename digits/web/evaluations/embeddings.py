@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, send_file, url_for
 
-from digits.domain.jobs import Kind, Status
+from digits.domain.jobs import PREDICTING, Kind, Status
 from digits.service.evaluations import embeddings
 from digits.storage.jobs.store import Job
 from digits.web.http import arguments
@@ -14,7 +14,8 @@ from digits.web.http.request import check_edit, describes, get_service, json_ans
 
 ENTRY = (
     "`id`, `name`, `status` (a word), `progress` from 0 to 1, `message`, `error`, `created`, `snapshot_epoch`, `layer`, `split`, "
-    "`projection`, and once it is done `count` (pictures), `size` (numbers of a vector), `shares` (of the variance, by axis), "
+    "`dataset_id`, `pictures` (address of its records), `projection`, "
+    "and once it is done `count` (pictures), `size` (numbers of a vector), `shares` (of the variance, by axis), "
     "`class_labels`, `skipped`, `nonfinite`, `vectors` (address of the Parquet file)"
 )
 
@@ -39,6 +40,7 @@ def listed(job_id: str) -> Any:
     form={
         "layer": "Whose vectors; absent: the layer before the answer.",
         "split": "`val`, `train` or `test`; absent: the validation's.",
+        "dataset": "Another data set whose pictures are taken; absent: the model's own.",
         "projection": "`pca`, or `umap` where it is installed.",
         "snapshot_epoch": "Absent: the newest.",
         "limit": "Only the first N pictures.",
@@ -49,6 +51,7 @@ def start(job_id: str) -> Any:
     """Bring the pictures of a split to vectors of one layer, in a job."""
     service, model = get_service(), _model(job_id)
     owner = check_edit(model)
+    other = arguments.text("dataset")
     job = embeddings.start_embedding(
         service,
         model,
@@ -58,6 +61,7 @@ def start(job_id: str) -> Any:
         snapshot_epoch=arguments.text("snapshot_epoch"),
         limit=arguments.whole("limit", 0, most=2**31),
         owner=owner,
+        dataset=service.store.get(other, Kind.DATASET) if other else None,
     )
     return json_answer(entry(model, job))
 
@@ -89,6 +93,7 @@ def vectors(job_id: str, embedding: str) -> Response:
 
 def entry(model: Job, job: Job) -> dict[str, Any]:
     """One embedding as JSON, without its points."""
+    dataset_id = str(job.summary.get("dataset_id") or model.dataset_id)
     value: dict[str, Any] = {
         "id": job.id,
         "name": job.name,
@@ -100,6 +105,8 @@ def entry(model: Job, job: Job) -> dict[str, Any]:
         "snapshot_epoch": job.summary.get("epoch"),
         "layer": job.summary.get("layer", ""),
         "split": job.summary.get("split", ""),
+        "dataset_id": dataset_id,
+        "pictures": url_for("datasets.picture", job_id=dataset_id),
         "projection": job.summary.get("projection", ""),
     }
     if job.status != Status.DONE:
@@ -111,4 +118,4 @@ def entry(model: Job, job: Job) -> dict[str, Any]:
 
 
 def _model(job_id: str) -> Job:
-    return get_service().store.get(job_id, Kind.MODEL)
+    return get_service().store.get(job_id, *PREDICTING)

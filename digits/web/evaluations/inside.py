@@ -9,10 +9,10 @@ from flask import Blueprint, Response, render_template, send_file
 
 from digits.domain.access import Scope
 from digits.domain.inside import ACTIVATIONS, FINEST_GRID, GRID, MAP_COLOURS, METHODS, USUAL_METHODS, WEIGHTS
-from digits.domain.jobs import Kind
+from digits.domain.jobs import PREDICTING
 from digits.errors import BadRequest
-from digits.service.evaluations import create as evaluations
 from digits.service.evaluations import inside
+from digits.service.evaluations.inputs import from_record
 from digits.service.models.snapshots import Snapshot, find_snapshot, list_snapshots
 from digits.storage.jobs.store import Job
 from digits.web.evaluations.predict import sent_picture
@@ -27,6 +27,7 @@ SAMPLES = 24
 MOST_TILES = 1024
 NAMED = {
     "record": "A picture of the model's data set, e.g. `val:17`.",
+    "dataset": "Another data set whose `record` is meant; its pictures are fitted to the model.",
     "image_path": "A picture on the server.",
     "image_file": "An uploaded picture (POST).",
     "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
@@ -67,7 +68,10 @@ def page(job_id: str) -> Any:
     if wants_json():
         return layers(job_id)
     service, model = get_service(), _model(job_id)
-    splits = evaluations.available_splits(service, model)
+    wanted = arguments.text("dataset")
+    known = inside.picture_sets(service, model, wanted)
+    chosen = next((one for one in known[:1] if wanted or one.job.id == model.dataset_id or one.job.task == model.task), None)
+    splits = chosen.splits if chosen else {}
     split = next((name for name in ("val_db", "test_db", "train_db") if name in splits), "")
     count = min(SAMPLES, splits.get(split, 0))
     return render_template(
@@ -76,6 +80,9 @@ def page(job_id: str) -> Any:
         methods=list(METHODS.values()),
         colours=MAP_COLOURS,
         snapshots=list(reversed(list_snapshots(service, model, with_best=True))),
+        beside=inside.models_beside(service, model),
+        picture_sets=known,
+        chosen=chosen.job if chosen else None,
         splits=splits,
         sample_split=split.removesuffix("_db"),
         samples=[i * splits[split] // count for i in range(count)],
@@ -175,7 +182,7 @@ def _of_layer() -> dict[str, Any]:
 
 
 def _model(job_id: str) -> Job:
-    return get_service().store.get(job_id, Kind.MODEL)
+    return get_service().store.get(job_id, *PREDICTING)
 
 
 def _model_and_snapshot(job_id: str) -> tuple[Job, Snapshot]:
@@ -185,5 +192,7 @@ def _model_and_snapshot(job_id: str) -> tuple[Job, Snapshot]:
 
 def _picture(model: Job) -> Picture | None:
     """The picture of the request, where it names one."""
-    named = arguments.file("image_file") or any(arguments.text(name) for name in ("record", "image_path"))
-    return sent_picture(model)[0] if named else None
+    if arguments.file("image_file") or arguments.text("image_path"):
+        return sent_picture(model)[0]
+    record = arguments.text("record")
+    return from_record(get_service(), model, record, arguments.text("dataset")) if record else None

@@ -1,7 +1,7 @@
 // @ts-check
 // Plotly in the colours of the page: charts follow the switch between light and dark.
 
-const SERIES = 8; // tokens --series-0 to --series-7
+export const SERIES = 8; // tokens --series-0 to --series-7
 export const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 /**

@@ -5,6 +5,7 @@ import { el, find, icon } from "../parts/elements.js";
 import { compact, counted, measured } from "../parts/format.js";
 import { url } from "../parts/request.js";
 import { debounced } from "../parts/timing.js";
+import { failed } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Side} Side */
@@ -59,7 +60,7 @@ export class LayersView {
     this.running = new AbortController();
     const { signal } = this.running;
     await this.drawLayer(signal);
-    const [side] = await this.state.sides();
+    const [side] = this.state.sides();
     const found = await this.state.answer(side, "inside.json", {}, signal);
     this.layers = found.layers;
     find("[data-layer-count]").textContent = `${counted(this.layers.length, "layer")}, ${
@@ -112,16 +113,24 @@ export class LayersView {
     const options = { layer: state.get("layer"), of: state.get("of"), part: state.get("part"), colours: state.get("colours") };
     const tiles = { first: String(this.first), most: String(TILES) };
     try {
-      const sides = await state.sides();
+      const sides = state.sides();
       /** @type {Shown[]} */
       const shown = [];
-      for (const side of sides) shown.push(await state.answer(side, "inside/layer.json", { ...options, ...tiles }, signal));
+      const row = el("div", { class: "sides" });
+      for (const side of sides) {
+        try {
+          // without a wish the second shows what the first does
+          const same = shown.length ? { layer: shown[0].layer.name, of: shown[0].of, part: shown[0].part } : {};
+          shown.push(await state.answer(side, "inside/layer.json", { ...options, ...tiles, ...same }, signal));
+        } catch (error) {
+          if (!shown.length || /** @type {Error} */ (error).name === "AbortError") throw error;
+          row.append(failed(side, error));
+        }
+      }
       await this.sameScale(sides, shown, { ...options, ...tiles }, signal);
       this.shownName = shown[0].layer.name;
-      this.place.replaceChildren(
-        this.head(shown[0]),
-        el("div", { class: "sides" }, ...shown.map((one, i) => this.side(sides[i], one))),
-      );
+      row.prepend(...shown.map((one, i) => this.side(sides[i], one)));
+      this.place.replaceChildren(this.head(shown[0]), row);
     } catch (error) {
       if (/** @type {Error} */ (error).name === "AbortError") return;
       this.place.replaceChildren(
@@ -214,7 +223,7 @@ export class LayersView {
       drawing.note && el("p", { class: "muted" }, drawing.note),
       drawing.total > drawing.shown && this.pager(drawing),
       facts && statistics(facts),
-      facts && side.ownData &&
+      facts &&
         el("p", { class: "mb-0" }, el("a", { href: address, download: true }, icon("download"), " Numbers (.npy)")),
     );
   }

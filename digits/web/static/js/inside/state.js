@@ -1,21 +1,20 @@
 // @ts-check
 // What is looked at: the address of the page holds it, so that a reload, the back button and somebody else see the same.
 
-import { find } from "../parts/elements.js";
+import { el, find } from "../parts/elements.js";
 import { request } from "../parts/request.js";
 
-/** @typedef {{job: string, epoch: string, ownData: boolean}} Side a model and a snapshot; whether records mean the same pictures */
+/** @typedef {{job: string, epoch: string}} Side a model and a snapshot */
 
 const root = find("[data-inside]");
 export const job = root.dataset.job ?? "";
-const pictures = root.dataset.picture ?? "";
+export const dataset = root.dataset.dataset ?? ""; // whose pictures are offered; records mean them
+export const isOwn = dataset === root.dataset.ownDataset;
 const PICTURE = ["record", "image_path"];
 
 export class State {
   constructor() {
     this.values = new URLSearchParams(location.search);
-    /** @type {Map<string, Promise<string>>} data sets of other models */
-    this.datasets = new Map();
   }
 
   /** @param {string} name */
@@ -42,21 +41,12 @@ export class State {
   }
 
   /** The two sides, or the one. */
-  async sides() {
-    const sides = [{ job, epoch: this.get("snapshot_epoch"), ownData: true }];
+  sides() {
+    const sides = [{ job, epoch: this.get("snapshot_epoch") }];
     const [first, epoch] = this.get("with").split("@");
     if (!first) return sides;
-    const other = /^\d{8}-\d{6}-[0-9a-f]+$/.test(first) ? first : "";
-    if (!other) return [...sides, { job, epoch: first, ownData: true }];
-    const same = await this.datasetOf(other) === await this.datasetOf(job);
-    return [...sides, { job: other, epoch: epoch ?? "", ownData: same }];
-  }
-
-  /** @param {string} id of a model */
-  datasetOf(id) {
-    const known = this.datasets.get(id) ?? request(`/models/${id}.json`).then((found) => String(found.dataset_id));
-    this.datasets.set(id, known);
-    return known;
+    const isModel = /^\d{8}-\d{6}-[0-9a-f]+$/.test(first);
+    return [...sides, isModel ? { job: first, epoch: epoch ?? "" } : { job, epoch: first }];
   }
 
   /**
@@ -66,33 +56,37 @@ export class State {
    * @param {Record<string, string>} options
    * @param {AbortSignal} [signal]
    */
-  async answer(side, path, options, signal) {
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries({ snapshot_epoch: side.epoch, ...options })) if (value) query.set(name, value);
-    const record = this.get("record");
-    for (const name of PICTURE) if (this.get(name) && (name !== "record" || side.ownData)) query.set(name, this.get(name));
-    const address = `/models/${side.job}/${path}`;
-    if (!record || side.ownData) return request(`${address}?${query}`, { signal });
-    const body = new FormData();
-    const [split, index] = record.split(":");
-    const picture = await fetch(`${pictures}?db=${split}&index=${index}&size=full`, { credentials: "same-origin" });
-    body.set("image_file", await picture.blob(), "picture.png");
-    for (const [name, value] of query) body.set(name, value);
-    return request(address, { method: "POST", body, signal });
+  answer(side, path, options, signal) {
+    return request(this.address(side, path, options), { signal });
   }
 
   /**
-   * The address of a file of a route below a model.
+   * The address of a route below a model, for the chosen picture.
    * @param {Side} side
    * @param {string} path
    * @param {Record<string, string>} options
    */
   address(side, path, options) {
-    const query = new URLSearchParams({ ...options, snapshot_epoch: side.epoch });
-    for (const name of PICTURE) if (this.get(name)) query.set(name, this.get(name));
+    const query = new URLSearchParams();
+    const picture = Object.fromEntries(PICTURE.map((name) => [name, this.get(name)]));
+    const named = { snapshot_epoch: side.epoch, ...options, ...picture, dataset: picture.record && dataset };
+    for (const [name, value] of Object.entries(named)) if (value) query.set(name, value);
     return `/models/${side.job}/${path}?${query}`;
   }
 }
+
+/**
+ * What stands in the place of a side that could not be shown.
+ * @param {Side} side
+ * @param {unknown} error
+ */
+export const failed = (side, error) =>
+  el(
+    "div",
+    { class: "side" },
+    el("p", { class: "muted mb-1" }, `${side.job === job ? "Epoch" : "Model"} ${side.job === job ? side.epoch : side.job}`),
+    el("div", { class: "alert alert-danger", role: "alert" }, /** @type {Error} */ (error).message),
+  );
 
 /**
  * Keep an uploaded picture on the server; its path.

@@ -1,11 +1,11 @@
 // @ts-check
 // Vectors of a layer: jobs that make them, their points in two dimensions, the picture of each on hover, those drawn around below.
 
-import { colour, CONFIG, drawAlways, layout, plotly, token } from "../charts/theme_plot.js";
+import { colour, CONFIG, drawAlways, layout, plain, plotly, SERIES, token } from "../charts/theme_plot.js";
 import { ago, el, find, perhaps, pill, progressBar } from "../parts/elements.js";
 import { counted, percent } from "../parts/format.js";
 import { request, url } from "../parts/request.js";
-import { job } from "./state.js";
+import { dataset, job } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {{records: number[], labels: number[], x: number[], y: number[]}} Points */
@@ -20,6 +20,8 @@ import { job } from "./state.js";
  * @property {number} snapshot_epoch
  * @property {string} layer
  * @property {string} split
+ * @property {string} dataset_id
+ * @property {string} pictures
  * @property {string} projection
  * @property {number} [count]
  * @property {number} [size]
@@ -34,8 +36,8 @@ const BUSY_MS = 1500;
 const MOST_PICTURES = 240; // of a gallery at once
 const MOST_SERIES = 40; // classes with a trace of their own
 const MOST_DRAWN = 5000; // points that are drawn without a graphics card
+const SYMBOLS = ["circle", "square", "diamond", "cross", "triangle-up"]; // of those whose colours are the same
 const ENDED = ["Done", "Error", "Aborted"];
-const pictures = find("[data-inside]").dataset.picture ?? "";
 
 const hasWebGl = () => Boolean(document.createElement("canvas").getContext("webgl"));
 
@@ -53,7 +55,7 @@ export class VectorsView {
     const form = perhaps("[data-embed]", document, HTMLFormElement);
     form?.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const data = { ...Object.fromEntries(new FormData(form)), snapshot_epoch: state.get("snapshot_epoch") };
+      const data = { ...Object.fromEntries(new FormData(form)), snapshot_epoch: state.get("snapshot_epoch"), dataset };
       try {
         const made = await request(`/models/${job}/embeddings.json`, { method: "POST", data });
         state.set({ embedding: made.id }, true);
@@ -158,22 +160,24 @@ export class VectorsView {
     const Plotly = await plotly();
     const chart = find("[data-chart]");
     const labels = found.class_labels ?? [];
-    const hasClasses = labels.length > 0 && labels.length <= MOST_SERIES && points.labels.some((label) => label >= 0);
+    const present = [...new Set(points.labels)].filter((label) => label >= 0).sort((a, b) => a - b);
+    const hasClasses = present.length > 0 && present.length <= MOST_SERIES;
     const type = points.records.length > MOST_DRAWN && hasWebGl() ? "scattergl" : "scatter";
-    const groups = hasClasses ? [...labels.keys(), -1] : [null];
-    const traces = groups.map((group) => {
+    const groups = hasClasses ? [...present, -1] : [null];
+    const traces = groups.map((group, at) => {
       const places = [...points.records.keys()].filter((i) => group === null || points.labels[i] === group);
       return {
         type,
         mode: "markers",
-        name: group === null ? "Pictures" : labels[group] ?? "no class",
+        name: group === null ? "Pictures" : plain(labels[group] ?? "no class"),
         x: places.map((i) => points.x[i]),
         y: places.map((i) => points.y[i]),
         customdata: places,
         hovertemplate: "%{fullData.name}<extra></extra>",
         marker: {
           size: points.records.length > 5000 ? 3 : 6,
-          color: group === null || group < 0 ? token("ink-3") : colour(group),
+          color: group === null || group < 0 ? token("ink-3") : colour(at),
+          symbol: SYMBOLS[Math.floor(at / SERIES) % SYMBOLS.length],
           opacity: 0.8,
         },
       };
@@ -201,7 +205,24 @@ export class VectorsView {
    * @param {string} size
    */
   picture(record, size) {
-    return `${pictures}?db=${this.split}&index=${record}&size=${size}`;
+    return `${this.found?.pictures}?db=${this.split}&index=${record}&size=${size}`;
+  }
+
+  /**
+   * The page that says why the model answers so for a record.
+   * @param {number} record
+   */
+  why(record) {
+    const { dataset_id, snapshot_epoch } = /** @type {Embedding} */ (this.found);
+    const chosen = {
+      view: "why",
+      record: `${this.split}:${record}`,
+      snapshot_epoch: snapshot_epoch || "start",
+      dataset: dataset_id,
+    };
+    return url(
+      `/models/${job}/inside?${new URLSearchParams(Object.entries(chosen).map(([name, value]) => [name, String(value)]))}`,
+    );
   }
 
   /** @param {number} place */
@@ -212,7 +233,7 @@ export class VectorsView {
     find("[data-hover]").replaceChildren(
       el("img", { src: this.picture(record, "full"), alt: "" }),
       el("p", { class: "mb-0" }, el("strong", {}, label), ` record ${record}`),
-      el("a", { href: url(`/models/${job}/inside?view=why&record=${this.split}:${record}`) }, "Why"),
+      el("a", { href: this.why(record) }, "Why"),
     );
   }
 
@@ -227,7 +248,7 @@ export class VectorsView {
     const figure = (/** @type {number} */ i) =>
       el(
         "a",
-        { class: "gallery-picture", href: url(`/models/${job}/inside?view=why&record=${this.split}:${points.records[i]}`) },
+        { class: "gallery-picture", href: this.why(points.records[i]) },
         el("img", { src: this.picture(points.records[i], "thumb"), alt: "", loading: "lazy" }),
         el("span", {}, found.class_labels?.[points.labels[i]] ?? String(points.records[i])),
       );

@@ -3,6 +3,7 @@
 
 import { el, find, pageData } from "../parts/elements.js";
 import { fixed, measured } from "../parts/format.js";
+import { failed } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Side} Side */
@@ -83,15 +84,26 @@ export class WhyView {
   async draw(signal) {
     const { state } = this;
     const options = { method: state.get("method"), target: state.get("target"), layer: state.get("at") };
-    const sides = await state.sides();
+    const sides = state.sides();
     const boxes = [];
     const row = el("div", { class: "sides" });
     for (const side of sides) {
-      const found = /** @type {Explanation} */ (await state.answer(side, "explain.json", options, signal));
+      /** @type {Explanation} */
+      let found;
+      try {
+        found = await state.answer(side, "explain.json", options, signal);
+      } catch (error) {
+        if (!boxes.length || /** @type {Error} */ (error).name === "AbortError") throw error;
+        row.append(failed(side, error));
+        continue;
+      }
       if (!boxes.length) this.offer(found);
-      if (!found.targets[0]?.box) options.target = String(found.target); // the same class on both sides
+      const label = found.targets.find(({ target }) => target === found.target)?.label;
+      if (!found.targets[0]?.box) options.target = label ?? String(found.target); // the same class on both sides
       const line = el("p", { class: "sanity muted", role: "status" }, "Comparing with random weights …");
-      boxes.push(this.checked(side, { ...options, method: found.method, sanity: "1" }, line, signal));
+      boxes.push(
+        this.checked(side, { ...options, target: String(found.target), method: found.method, sanity: "1" }, line, signal),
+      );
       row.append(this.side(found, line));
       this.place.replaceChildren(row);
       this.place.classList.remove("busy");

@@ -2,11 +2,11 @@
 // The page that looks into a model: which snapshot, which picture, which view; the address holds it all.
 
 import { LayersView } from "../inside/layers.js";
-import { keepPicture, State } from "../inside/state.js";
+import { dataset, isOwn, keepPicture, State } from "../inside/state.js";
 import { VectorsView } from "../inside/vectors.js";
 import { WhyView } from "../inside/why.js";
 import { promptDialog } from "../parts/dialogs.js";
-import { all, el, find } from "../parts/elements.js";
+import { all, el, find, perhaps } from "../parts/elements.js";
 import { showTab, wireTabs } from "../parts/tabs.js";
 import { takeDrops } from "../parts/uploads.js";
 
@@ -17,6 +17,7 @@ const snapshot = find("[data-snapshot]", root, HTMLSelectElement);
 const beside = find("[data-with]", root, HTMLSelectElement);
 const colours = find("[data-colours]", root, HTMLSelectElement);
 const file = find("[data-file]", root, HTMLInputElement);
+const pictureSet = perhaps("[data-picture-set]", root, HTMLSelectElement);
 const views = { layers: new LayersView(state), why: new WhyView(state), vectors: new VectorsView(state) };
 
 const view = () => /** @type {keyof typeof views} */ (state.get("view") in views ? state.get("view") : "layers");
@@ -33,6 +34,7 @@ function change(changes) {
 async function draw() {
   problem.hidden = true;
   if (!state.get("snapshot_epoch")) state.set({ snapshot_epoch: snapshot.value });
+  if (dataset && !isOwn && state.get("dataset") !== dataset) state.set({ dataset });
   choose(snapshot, state.get("snapshot_epoch"));
   choose(beside, state.get("with"));
   colours.value = state.get("colours") || "viridis";
@@ -90,6 +92,10 @@ beside.addEventListener("change", async () => {
 for (const button of all("[data-record]", root)) {
   button.addEventListener("click", () => change({ record: button.dataset.record ?? "", image_path: "" }).catch(say));
 }
+pictureSet?.addEventListener("change", () => {
+  state.set({ dataset: pictureSet.value, record: "", embedding: "" }, true);
+  location.reload();
+});
 find("[data-no-picture]", root).addEventListener("click", () => change({ record: "", image_path: "" }).catch(say));
 file.addEventListener("change", () => upload(file.files?.[0]));
 takeDrops(find(".inside-head", root), (transfer) => upload(transfer?.files[0]));
