@@ -145,7 +145,8 @@ def why(
         + (f", at {found['layer']}" * bool(found["layer"]))
     )
     sanity = found["sanity"]
-    words = {True: "another one", False: "nearly the same", None: "not known"}[sanity["changes"]]
+    same = "nearly its opposite" if (sanity["correlation"] or 0) < 0 else "nearly the same"
+    words = {True: "another one", False: same, None: "not known"}[sanity["changes"]]
     measured = "" if sanity["correlation"] is None else f" (rank correlation {sanity['correlation']:.2f})"
     click.echo(f"With random weights the map is {words}{measured}. {sanity['reason']}".strip())
     for text in filter(None, (found["note"], found["picture_note"])):

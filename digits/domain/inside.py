@@ -12,6 +12,7 @@ ATTENTION_ROLLOUT = "attention_rollout"
 OCCLUSION = "occlusion"
 
 USUAL_METHODS = (GRAD_CAM, ATTENTION_ROLLOUT, INTEGRATED_GRADIENTS, OCCLUSION)
+USUAL_OF_BOXES = (HIRES_CAM, *USUAL_METHODS)  # the mean over all places knows nothing of where one box lies
 MAP_COLOURS = ("viridis", "cividis", "grey")  # of one direction; all three can be read by who confuses red and green
 GRID = 10  # strides of an occlusion along each side
 FINEST_GRID = 32
@@ -22,7 +23,8 @@ RANDOM_LIMIT = 0.5  # rank correlation with the map of random weights from which
 
 @dataclass(frozen=True)
 class Method:
-    """One method. `signed`: its map says what speaks for the answer (above 0) and what against (below 0)."""
+    """One method. `signed`: its map says what speaks for the answer (above 0) and what against (below 0); of others 0 says that a
+    place counts for nothing, but of those whose places share what there is (`shared`)."""
 
     name: str
     title: str
@@ -31,6 +33,7 @@ class Method:
     source: str
     of_class: bool = True  # whether the map is that of one class, box or number
     of_layer: bool = False  # whether it looks at one layer, which may be chosen
+    shared: bool = False
 
 
 METHODS = {
@@ -74,6 +77,7 @@ METHODS = {
             "How much each patch reaches the answer through the attention of all blocks; the same for every class.",
             "Abnar and Zuidema, 2020",
             of_class=False,
+            shared=True,
         ),
         Method(
             OCCLUSION,

@@ -20,7 +20,8 @@ SIGNED = "signed"
 LARGEST_SIDE = 2400  # pixels of a drawing
 WANTED_SIDE = 1100
 MOST_TILES = 64
-BETWEEN = 2  # pixels
+BETWEEN = 2  # pixels at least
+WIDEST_BETWEEN = 10
 LARGEST_TILE = 256  # that small ones are enlarged to
 MAP_SIDE = 512  # of a map that lies over a picture
 MOST_EXTREME = 99.0  # percentile of a signed map's sizes that is drawn as strongest
@@ -87,14 +88,16 @@ def draw_colour_filters(array: np.ndarray, *, first: int = 0, most: int = MOST_T
     return Drawing(buffer.getvalue(), low, high, len(chosen), len(array))
 
 
-def draw_map(values: np.ndarray, colours: str, *, signed: bool) -> Drawing:
+def draw_map(values: np.ndarray, colours: str, *, signed: bool, from_zero: bool = True) -> Drawing:
     """A map (H, W) over a picture. Of two directions 0 is white, and the strongest colour is the 99th percentile of the sizes,
-    which single pixels do not decide; else colours go from 0 to the largest."""
-    sizes = np.abs(values[np.isfinite(values)])
+    which single pixels do not decide; else colours go from 0, or from the smallest, to the largest."""
+    finite = values[np.isfinite(values)]
+    sizes = np.abs(finite)
     top = float(np.percentile(sizes, MOST_EXTREME) if signed else sizes.max()) if sizes.size else 0.0
     top = top or (float(sizes.max()) if sizes.size else 0.0) or 1.0
-    levels = _levels(_shrunk(values, MAP_SIDE), -top if signed else 0.0, top)
-    return Drawing(_png(levels, palette(SIGNED if signed else colours)), -top if signed else 0.0, top, 1, 1)
+    low = -top if signed else 0.0 if from_zero or not finite.size else float(finite.min())
+    levels = _levels(_shrunk(values, MAP_SIDE), low, top)
+    return Drawing(_png(levels, palette(SIGNED if signed else colours)), low, top, 1, 1)
 
 
 @functools.lru_cache(maxsize=8)
@@ -159,10 +162,11 @@ def _grid(tiles: np.ndarray) -> np.ndarray:
     zoom = max(1, min(room, largest))
     large = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     _, height, width = large.shape
-    grid = np.full((rows * columns, height + BETWEEN, width + BETWEEN), GAP, np.uint8)
+    gap = min(WIDEST_BETWEEN, max(BETWEEN, zoom // 3))  # kernels of few large pixels are told apart too
+    grid = np.full((rows * columns, height + gap, width + gap), GAP, np.uint8)
     grid[:count, :height, :width] = large
-    whole = grid.reshape(rows, columns, height + BETWEEN, width + BETWEEN).transpose(0, 2, 1, 3)
-    return whole.reshape(rows * (height + BETWEEN), columns * (width + BETWEEN))[:-BETWEEN, :-BETWEEN]
+    whole = grid.reshape(rows, columns, height + gap, width + gap).transpose(0, 2, 1, 3)
+    return whole.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
 
 
 def _shrunk(values: np.ndarray, side: int) -> np.ndarray:

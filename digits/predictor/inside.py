@@ -28,6 +28,7 @@ from digits.domain.inside import (
     OCCLUSION,
     RANDOM_LIMIT,
     USUAL_METHODS,
+    USUAL_OF_BOXES,
     WEIGHTS,
 )
 from digits.engines.base import Predictor, array_report
@@ -41,6 +42,7 @@ from digits.ipc.messages import Message
 from digits.predictor.model import LoadedModel
 from digits.predictor.pictures import Prepared, prepare_all
 from digits.predictor.targets import chosen_target, targets_of
+from digits.tasks import Labels, of
 
 RANDOM_SEED = 1
 _weights: WeakKeyDictionary[Predictor, dict[str, list[dict[str, Any]]]] = WeakKeyDictionary()  # statistics, which stay the same
@@ -85,7 +87,8 @@ def explain(model: LoadedModel, request: Message) -> Message:
     """Why the network answers so for one picture."""
     header = request.header
     reasons = model.use(lambda predictor: predictor.methods())
-    usual = next(name for name in USUAL_METHODS if not reasons.get(name, ""))
+    has_boxes = of(model.meta["task"], Labels.of_snapshot(model.meta)).moves == "boxes"
+    usual = next(name for name in (USUAL_OF_BOXES if has_boxes else USUAL_METHODS) if not reasons.get(name, ""))
     method = METHODS.get(str(header.get("method") or usual))
     if method is None:
         raise BadRequest(f"method is {str(header.get('method'))[:40]!r}, expected one of {', '.join(METHODS)}.")
@@ -113,7 +116,9 @@ def explain(model: LoadedModel, request: Message) -> Message:
     seconds = time.perf_counter() - started
     described = model.meta.get("image") or {}
     images = {"image": tiles.picture_png(shown_pair(feature, described))}
-    drawings = {colours: draw_map(found.values, colours, signed=method.signed) for colours in MAP_COLOURS}
+    drawings = {
+        colours: draw_map(found.values, colours, signed=method.signed, from_zero=not method.shared) for colours in MAP_COLOURS
+    }
     images |= {f"map/{colours}": drawing.png for colours, drawing in drawings.items()}
     first = drawings[MAP_COLOURS[0]]
     body = {

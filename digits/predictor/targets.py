@@ -87,7 +87,8 @@ def _number(wanted: Any, meta: Mapping[str, Any], offered: Sequence[Mapping[str,
     if text in names:
         return names.index(text)
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadRequest(f"target is {text[:60]!r}, expected a number or the name of a class.")
+        known = f": {', '.join(names[:8])}{', …' if len(names) > 8 else ''}" if names else ""
+        raise BadRequest(f"The model has no class {text[:60]!r}.", advice=f"target is a number or the name of a class{known}.")
     return int(text)
 
 

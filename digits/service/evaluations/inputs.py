@@ -66,7 +66,10 @@ def from_record(service: Service, model: Job, text: str, dataset_id: str = "") -
         )
     require_records(service, chosen)
     info = service.folder(chosen).dataset_info()
-    reader = open_split(service, chosen, split_name(split), info)
+    name = split_name(split)
+    if name not in info.splits:
+        raise NotFound(f"The data set has no {split.removesuffix('_db')} split.", advice=f"It has {', '.join(info.splits)}.")
+    reader = open_split(service, chosen, name, info)
     if index >= len(reader):
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
     found = record_picture(reader, index, info.extra)

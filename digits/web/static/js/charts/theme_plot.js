@@ -45,6 +45,7 @@ export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, ...more } = {})
     hovermode: "x unified",
     showlegend: true,
     hoverlabel: { bgcolor: token("raised"), bordercolor: token("line-strong"), font: { color: token("ink") } },
+    modebar: { bgcolor: "transparent", color: token("ink-3"), activecolor: token("ink") },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { size: 11 } },
     xaxis: axis(x, xaxis),
     yaxis: axis(y, yaxis),

@@ -5,7 +5,7 @@ import { el, find, icon } from "../parts/elements.js";
 import { compact, counted, measured } from "../parts/format.js";
 import { url } from "../parts/request.js";
 import { debounced } from "../parts/timing.js";
-import { failed } from "./state.js";
+import { failed, sideTitle } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Side} Side */
@@ -202,7 +202,7 @@ export class LayersView {
    * @param {Side} side
    * @param {Shown} shown
    */
-  side(side, { layer, of, part, drawing, image, snapshot_epoch: epoch, network }) {
+  side(side, { layer, of, part, drawing, image, snapshot_epoch, network }) {
     const facts = layer[of].find((one) => one.part === part);
     const options = { layer: layer.name, of, part };
     const address = url(this.state.address(side, "inside/layer.npy", options));
@@ -210,7 +210,7 @@ export class LayersView {
     return el(
       "div",
       { class: "side" },
-      el("p", { class: "muted mb-1" }, `${network || "Network"}, epoch ${epoch}`),
+      sideTitle(side, { network, snapshot_epoch }),
       layer.note && of === "activations" && el("p", { class: "alert alert-info" }, layer.note),
       image
         ? el(

@@ -15,6 +15,8 @@ const PICTURE = ["record", "image_path"];
 export class State {
   constructor() {
     this.values = new URLSearchParams(location.search);
+    /** @type {File | null} a picture that could not be kept on the server, so that no address names it */
+    this.file = null;
   }
 
   /** @param {string} name */
@@ -37,7 +39,7 @@ export class State {
   }
 
   hasPicture() {
-    return PICTURE.some((name) => this.get(name));
+    return this.file !== null || PICTURE.some((name) => this.get(name));
   }
 
   /** The two sides, or the one. */
@@ -57,7 +59,11 @@ export class State {
    * @param {AbortSignal} [signal]
    */
   answer(side, path, options, signal) {
-    return request(this.address(side, path, options), { signal });
+    const address = this.address(side, path, options);
+    if (!this.file) return request(address, { signal });
+    const body = new FormData();
+    body.set("image_file", this.file);
+    return request(address, { method: "POST", body, signal });
   }
 
   /**
@@ -76,6 +82,18 @@ export class State {
 }
 
 /**
+ * What a side is, above it: the network and its epoch, before them the model where it is another one.
+ * @param {Side} side
+ * @param {{network: string, snapshot_epoch: number}} [found]
+ */
+export function sideTitle(side, found) {
+  const options = find("[data-with]", root, HTMLSelectElement).options;
+  const name = [...options].find(({ value }) => value.split("@")[0] === side.job)?.text ?? `Model ${side.job}`;
+  const what = found ? `${found.network || "Network"}, epoch ${found.snapshot_epoch}` : side.epoch && `epoch ${side.epoch}`;
+  return el("p", { class: "muted mb-1" }, [side.job === job ? "" : name, what].filter(Boolean).join(": "));
+}
+
+/**
  * What stands in the place of a side that could not be shown.
  * @param {Side} side
  * @param {unknown} error
@@ -84,7 +102,7 @@ export const failed = (side, error) =>
   el(
     "div",
     { class: "side" },
-    el("p", { class: "muted mb-1" }, `${side.job === job ? "Epoch" : "Model"} ${side.job === job ? side.epoch : side.job}`),
+    sideTitle(side),
     el("div", { class: "alert alert-danger", role: "alert" }, /** @type {Error} */ (error).message),
   );
 

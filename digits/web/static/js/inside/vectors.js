@@ -138,7 +138,7 @@ export class VectorsView {
     this.found = found;
     this.split = found.split.replace("_db", "");
     this.card.hidden = false;
-    find("[data-points-title]").textContent = `${found.layer}, epoch ${found.snapshot_epoch}`;
+    find("[data-points-title]").textContent = `Layer ${found.layer}, epoch ${found.snapshot_epoch}`;
     find("[data-vectors]", document, HTMLAnchorElement).href = found.vectors ?? "";
     const shares = found.shares?.length
       ? `; the axes have ${found.shares.map((one) => percent(one)).join(" and ")} of the variance`
@@ -184,6 +184,7 @@ export class VectorsView {
     }).filter(({ x }) => x.length);
     const options = layout({
       hovermode: "closest",
+      uirevision: found.id, // other colours leave what was chosen
       dragmode: "lasso",
       showlegend: hasClasses,
       height: 520,
@@ -196,8 +197,9 @@ export class VectorsView {
     const plot = /** @type {any} */ (chart);
     plot.on("plotly_hover", (/** @type {any} */ event) => this.hover(event.points[0].customdata));
     plot.on("plotly_selected", (/** @type {any} */ event) => {
-      this.gallery(event ? event.points.map((/** @type {any} */ point) => point.customdata) : []);
+      if (event) this.gallery(event.points.map((/** @type {any} */ point) => point.customdata));
     });
+    plot.on("plotly_deselect", () => this.gallery([]));
   }
 
   /**

@@ -3,7 +3,7 @@
 
 import { el, find, pageData } from "../parts/elements.js";
 import { fixed, measured } from "../parts/format.js";
-import { failed } from "./state.js";
+import { failed, sideTitle } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Side} Side */
@@ -104,7 +104,7 @@ export class WhyView {
       boxes.push(
         this.checked(side, { ...options, target: String(found.target), method: found.method, sanity: "1" }, line, signal),
       );
-      row.append(this.side(found, line));
+      row.append(this.side(side, found, line));
       this.place.replaceChildren(row);
       this.place.classList.remove("busy");
       this.fade();
@@ -124,8 +124,8 @@ export class WhyView {
     }
     this.method.value = found.method;
     const text = (/** @type {Target} */ { label, score, share }) =>
-      `${label}${score === undefined ? "" : ` ${measured(score, 3)}`}${
-        share === undefined ? "" : ` ${fixed(100 * share, 1)} % of the pixels`
+      `${label}${score === undefined ? "" : ` · ${measured(score, 3)}`}${
+        share === undefined ? "" : ` · ${fixed(100 * share, 1)} % of the pixels`
       }`;
     this.target.replaceChildren(...found.targets.map((one) => el("option", { value: one.target }, text(one))));
     if (!found.targets.some(({ target }) => target === found.target)) {
@@ -146,10 +146,11 @@ export class WhyView {
   }
 
   /**
+   * @param {Side} side
    * @param {Explanation} found
    * @param {HTMLElement} line
    */
-  side(found, line) {
+  side(side, found, line) {
     const { maps, image, signed, low, high, size, note, layer, total, difference } = found;
     const target = found.targets.find((one) => one.target === found.target);
     const colours = this.state.get("colours") || "viridis";
@@ -171,7 +172,7 @@ export class WhyView {
     return el(
       "div",
       { class: "side" },
-      el("p", { class: "muted mb-1" }, `${found.network || "Network"}, epoch ${found.snapshot_epoch}`),
+      sideTitle(side, found),
       stage,
       el("div", { class: "scale" }, ends[0], el("span", { class: `ramp ramp-${signed ? "signed" : colours}` }), ends[1]),
       line,
@@ -189,7 +190,7 @@ export class WhyView {
   async checked(side, options, line, signal) {
     const { sanity } = /** @type {Explanation} */ (await this.state.answer(side, "explain.json", options, signal));
     line.classList.remove("muted");
-    line.classList.toggle("text-warning", sanity?.changes === false);
+    line.classList.toggle("doubtful", sanity?.changes === false);
     line.textContent = sanityText(sanity);
   }
 
@@ -203,9 +204,9 @@ export class WhyView {
 export function sanityText(sanity) {
   if (!sanity || sanity.changes === null) return sanity?.reason ?? "";
   const measuredBy = sanity.correlation === null ? sanity.reason : `Rank correlation ${fixed(sanity.correlation, 2)}.`;
-  return sanity.changes
-    ? `With random weights the map is another one: it shows what was learned. ${measuredBy}`
-    : `With random weights the map stays nearly the same: it shows the picture rather than what was learned. ${measuredBy}`;
+  if (sanity.changes) return `With random weights the map is another one: it shows what was learned. ${measuredBy}`;
+  const how = Number(sanity.correlation) < 0 ? "turns into nearly its opposite" : "stays nearly the same";
+  return `With random weights the map ${how}: it shows the picture rather than what was learned. ${measuredBy}`;
 }
 
 /**

@@ -26,6 +26,7 @@ const view = () => /** @type {keyof typeof views} */ (state.get("view") in views
  * @param {Record<string, string>} changes
  */
 function change(changes) {
+  if (changes.record !== undefined) state.file = null;
   state.set(changes, true);
   return draw();
 }
@@ -40,9 +41,10 @@ async function draw() {
   colours.value = state.get("colours") || "viridis";
   const record = state.get("record"), path = state.get("image_path");
   for (const button of all("[data-record]", root)) button.setAttribute("aria-pressed", String(button.dataset.record === record));
-  find("[data-no-picture]", root).setAttribute("aria-pressed", String(!record && !path));
+  find("[data-no-picture]", root).setAttribute("aria-pressed", String(!state.hasPicture()));
   const isOffered = all("[data-record]", root).some((button) => button.dataset.record === record);
-  find("[data-picture-name]").textContent = path ? path.split("/").pop() ?? "" : record && !isOffered ? record : "";
+  find("[data-picture-name]").textContent = state.file?.name ??
+    (path ? path.split("/").pop() ?? "" : record && !isOffered ? record : "");
   showTab(root, view());
   views.vectors.hide();
   await views[view()].show();
@@ -72,7 +74,10 @@ function say(error) {
 async function upload(chosen) {
   if (!chosen) return;
   try {
-    await change({ image_path: await keepPicture(chosen), record: "" });
+    const path = await keepPicture(chosen).catch(() => ""); // who may not keep files here may look at one all the same
+    state.file = path ? null : chosen;
+    state.set({ image_path: path, record: "" }, true);
+    await draw();
   } catch (error) {
     say(error);
   }
