@@ -18,7 +18,8 @@ from digits.service import Service
 from digits.service.evaluations.analysis import analysis_of, choose_threshold
 from digits.service.evaluations.downloads import FILES, file_of
 from digits.service.evaluations.results import evaluation_result
-from digits.service.evaluations.review import VERDICTS, as_json, counts_of, judge, review_of
+from digits.service.evaluations.review import CHOICES, VERDICTS, as_json, counts_of, judge, review_of
+from digits.service.evaluations.to_dataset import choice_of, to_dataset
 from digits.service.rows import row_dict
 from digits.storage.files import atomic
 from digits.storage.jobs.store import Job
@@ -64,6 +65,35 @@ def review(name: str, rows: tuple[int, ...], verdict: str | None, clear: bool, j
         if rows:
             judge(service, job, rows, verdict or "", getuser())
         print_json(as_json(review_of(service, job)))
+
+
+@evaluation.command("dataset")
+@click.argument("name", metavar="ID_OR_NAME")
+@click.argument("rows", nargs=-1, type=click.IntRange(0))
+@click.option("--only", type=click.Choice(("wrong", "right")), help="Pictures of classes. [default without a choice: wrong]")
+@click.option("--review", "said", type=click.Choice(CHOICES), help="Pictures of which this was said.")
+@click.option("--most", default=0, type=click.IntRange(0), help="Only the first N, the worst first.")
+@click.option("--as", "title", default="", metavar="NAME", help="The name of the new data set.")
+@click.option("--percent-val", default=0.0, type=click.FloatRange(0, 99), help="How many percent are for the validation.")
+@jobs_dir_option
+def dataset(
+    name: str,
+    rows: tuple[int, ...],
+    only: str | None,
+    said: str | None,
+    most: int,
+    title: str,
+    percent_val: float,
+    jobs_dir: str | None,
+) -> None:
+    """Make a new data set of pictures of an evaluation, these ROWS or those that are chosen, with their true labels, and print
+    its id and counts as JSON. Pictures that the review calls bad, or wrongly labelled, are left out unless asked for."""
+    with open_service(jobs_dir) as service:
+        job = find_job(service, name, Kind.EVALUATION)
+        choice = choice_of(service, job, rows, most, only=only or "", review=said or "")
+        sent = to_dataset(service, job, choice, name=title, percent_val=percent_val, owner=getuser())
+        counts = {"count": sent.count, "left_out": sent.left_out, "unlabelled": sent.unlabelled}
+        print_json({"id": sent.job.id, "name": sent.job.name, **counts})
 
 
 @evaluation.command("threshold")

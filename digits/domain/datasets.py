@@ -20,6 +20,8 @@ PNG_OR_NONE = "png_or_none"  # an encoding of features: PNG, and none of values 
 PAIR = "pair"  # in what a data set says of itself: its records are two pictures, one after the other in their channels
 PROPOSED_NETWORK = "network"  # ... and the standard network that is made for it
 HASH_KIND = 2  # what counts in the content hashes that this version makes: records, labels, classes and preparation
+CHOSEN_RECORDS = "chosen-records"  # as `DatasetSpec.extension`: records that were chosen of another data set
+CHOSEN_FILE = "chosen_records.json"  # in the folder of its job: their numbers
 IGNORED = 255  # value of pixels that count nowhere, where a data set does not name another
 
 
@@ -82,6 +84,17 @@ class DatasetSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> DatasetSpec:
         return cls(**value)
+
+
+@dataclass(frozen=True)
+class ChosenRecords:
+    """`DatasetSpec.extension_data` of records that were chosen of a `split` of the data set `dataset_id`: how many percent are
+    for the validation, and what is kept of where the choice came from."""
+
+    dataset_id: str
+    split: str
+    percent_val: float = 0.0
+    made_from: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

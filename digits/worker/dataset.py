@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from digits.domain.datasets import DatasetSpec
+from digits.domain.datasets import CHOSEN_RECORDS, DatasetSpec
+from digits.ingest.chosen import ingest_chosen
 from digits.ingest.pipeline import IngestContext, ingest
 from digits.ingest.prebuilt import EXTENSION, ingest_prebuilt
 
@@ -24,5 +25,7 @@ def run(context: WorkerContext) -> None:
     )
     if spec.extension == EXTENSION:
         ingest_prebuilt(context.folder, spec, ingest_context)
+    elif spec.extension == CHOSEN_RECORDS:
+        ingest_chosen(context.folder, spec, ingest_context)
     else:
         ingest(context.folder, spec, ingest_context)

@@ -81,7 +81,7 @@ def test_a_threshold_is_chosen_and_pictures_are_reviewed(
 
     page.get_by_role("button", name="Wrong", exact=True).click()
     expect(cards).to_have_count(6)
-    page.get_by_role("button", name="New data set of these").click()
+    page.get_by_role("button", name="In the form").click()
     expect(page).to_have_url(re.compile("/datasets/images/classification/new"))
     expect(page.locator("[name=textfile_local_train_images]")).to_have_value(re.compile("chosen_pictures.txt$"))
 

@@ -11,6 +11,7 @@ A reader may be shared by threads and pickled (each process maps the files for i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,15 @@ class RecordReader:
         StorageError for others."""
         parts = [self._numbers(name, shard) for shard in range(len(self._batches))]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def taken(self, rows: np.ndarray, most: int) -> Iterator[pa.RecordBatch]:
+        """The records `rows` (n,), ascending, with all columns as they are stored, in batches of about `most` bytes."""
+        for batch, first, end in zip(self._batches, self._starts, self._starts[1:], strict=False):
+            inside = rows[(rows >= first) & (rows < end)] - first
+            together = max(1, int(most * max(batch.num_rows, 1) / max(batch.nbytes, 1)))
+            for start in range(0, len(inside), together):
+                found = batch.take(pa.array(inside[start : start + together]))
+                yield pa.RecordBatch.from_arrays(found.columns, schema=batch.schema.remove_metadata())
 
     def _locate(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):

@@ -10,6 +10,8 @@ from digits.domain.access import Scope
 from digits.domain.jobs import Kind
 from digits.service.evaluations import review
 from digits.service.evaluations.analysis import choose_threshold
+from digits.service.evaluations.to_dataset import Choice, words_of
+from digits.service.evaluations.to_dataset import to_dataset as make_dataset
 from digits.service.models.thresholds import thresholds_of
 from digits.storage.jobs.store import Job
 from digits.utils import values
@@ -31,6 +33,8 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/evaluations/<job_id>/list.txt", "evaluation_list", as_list)
     area.add_url_rule("/evaluations/<job_id>/send", "send_pictures", send, methods=["POST"])
     area.add_url_rule("/evaluations/<job_id>/send.json", "send_pictures_json", send, methods=["POST"])
+    area.add_url_rule("/evaluations/<job_id>/to_dataset", "evaluation_to_dataset", to_dataset, methods=["POST"])
+    area.add_url_rule("/evaluations/<job_id>/to_dataset.json", "evaluation_to_dataset_json", to_dataset, methods=["POST"])
     area.add_url_rule("/evaluations/<job_id>/threshold.json", "choose_threshold", choose, methods=["POST"])
     area.add_url_rule("/models/<job_id>/thresholds.json", "model_thresholds", show_thresholds)
 
@@ -117,6 +121,35 @@ def show_thresholds(job_id: str) -> Any:
     """The thresholds that were chosen for a model."""
     model = get_service().store.get(job_id, Kind.MODEL)
     return json_answer({"thresholds": thresholds_of(get_service(), model.id)})
+
+
+@describes(
+    form={
+        **pages.BY_CLASS,
+        "row": "These pictures, rows of the evaluation; may be repeated.",
+        "most": "Only the first N of those that are chosen, the worst first.",
+        "name": "Of the new data set.",
+        "group_name": "Of the new data set.",
+        "percent_val": "How many percent are for the validation (0).",
+    },
+    answer="`id` and `name` of the new data set's job, `count` of its pictures, `left_out`: pictures that were chosen, but the "
+    "review says that their label is wrong or they are bad; `unlabelled`: of which nothing true is known. A page: its page.",
+)
+def to_dataset(job_id: str) -> Any:
+    """Make a new data set of pictures of an evaluation, with their true labels: without a choice of those that were wrong."""
+    service, job, user = get_service(), _job(job_id), require_user()
+    rows = [values.whole(text, "row", least=0) for text in arguments.items("row") or ()]
+    most, chosen = arguments.whole("most", 0, most=2**31), pages.selection(job)
+    by_class = {name: chosen[name] for name in ("only", "label", "predicted")}
+    choice = Choice(chosen, rows, most, words_of(rows, most, arguments.text("review"), **by_class))
+    name, group = arguments.text("name"), arguments.text("group_name")
+    sent = make_dataset(
+        service, job, choice, name=name, group=group, percent_val=arguments.decimal("percent_val", 0.0), owner=user
+    )
+    if not wants_json():
+        return redirect(url_for("jobs.show", job_id=sent.job.id), 303)
+    counts = {"count": sent.count, "left_out": sent.left_out, "unlabelled": sent.unlabelled}
+    return json_answer({"id": sent.job.id, "name": sent.job.name, **counts})
 
 
 def _job(job_id: str) -> Job:

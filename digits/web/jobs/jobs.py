@@ -9,6 +9,7 @@ from flask import Blueprint, jsonify, redirect, request
 
 from digits import tasks
 from digits.domain.access import Scope
+from digits.domain.datasets import CHOSEN_RECORDS
 from digits.domain.jobs import OF_MODELS, Action, Kind
 from digits.errors import BadRequest, Forbidden, NotFound
 from digits.service import Service, rows, trash
@@ -111,6 +112,8 @@ def clone_address(job: Job) -> str:
     if job.kind == Kind.DATASET:
         if is_classification(job):
             return f"{root}/datasets/images/classification/new?clone={job.id}"
+        if job.extension == CHOSEN_RECORDS:
+            raise BadRequest("Its records were chosen in an evaluation, whose page makes another data set of them.")
         if not job.extension or job.extension == "prebuilt":
             return f"{root}/datasets/images/generic/new?clone={job.id}"
         return f"{root}/datasets/generic/new/{job.extension}?clone={job.id}"

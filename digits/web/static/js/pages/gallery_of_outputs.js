@@ -10,6 +10,7 @@ import { all, el, find, icon, perhaps } from "../parts/elements.js";
 import { counted, isNumber, number, percent } from "../parts/format.js";
 import { ALL, choiceOf, queryOf, usualChoice } from "../parts/picture_choice.js";
 import { below, request } from "../parts/request.js";
+import { sendPictures } from "./picture_sending.js";
 import { Review } from "./review.js";
 
 /** @typedef {import("../overlay/sample_cards.js").SampleSet & {total: number}} Page */
@@ -20,6 +21,7 @@ class Gallery {
   constructor(box) {
     this.box = box;
     this.asked = 0;
+    this.total = 0; // pictures that are chosen
     this.sort = perhaps("[data-sort]", box, HTMLSelectElement);
     this.size = find("[data-size]", box, HTMLSelectElement);
     this.classes = all("[data-class]", box, HTMLSelectElement);
@@ -44,6 +46,9 @@ class Gallery {
     this.previous.addEventListener("click", () => this.turn(-1));
     this.next.addEventListener("click", () => this.turn(1));
     perhaps("[data-send-button]", this.box)?.addEventListener("click", () => this.send());
+    perhaps("[data-dataset-button]", this.box)?.addEventListener("click", () => {
+      sendPictures(this.box.dataset.dataset ?? "", this.chosen(), this.total);
+    });
     document.addEventListener("picture", (event) => this.open(/** @type {CustomEvent} */ (event).detail));
     globalThis.addEventListener("popstate", () => this.restore());
     document.addEventListener("pictures", (event) => this.lead(/** @type {CustomEvent} */ (event).detail));
@@ -147,6 +152,7 @@ class Gallery {
    */
   async draw(found, last) {
     const { board } = this, page = Number(this.choice.page);
+    this.total = found.total;
     this.mirror(found.class_labels);
     board.build(found);
     this.review.clear();
