@@ -96,3 +96,49 @@ def build_network(context):
     except TypeError:
         return timm.create_model(name, **options)
 '''
+
+HUB_OF_MAPS = '''"""{name} of the Hugging Face hub: a network of segmentation_models_pytorch with all of its weights.
+
+Input channels and classes follow the data set; layers that do not fit them start anew. Its configuration and weights are fetched
+once and kept by huggingface_hub.
+"""
+
+import json
+import warnings
+
+import segmentation_models_pytorch as smp
+import torch.nn.functional as F
+from huggingface_hub import hf_hub_download
+from torch import nn
+
+BATCH_SIZE = 8
+NAME = "{name}"
+STEP = 32  # the encoder halves width and height five times
+
+
+class AnySize(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        height, width = x.shape[-2:]
+        padded = F.pad(x, (0, -width % STEP, 0, -height % STEP))
+        return self.body(padded)[..., :height, :width]
+
+
+def build_network(context):
+    with open(hf_hub_download(NAME, "config.json")) as file:
+        config = json.load(file)
+    if "_model_class" not in config:
+        raise ValueError(NAME + " holds no whole network of segmentation_models_pytorch (an encoder alone is had by smp/unet/…)")
+    make = getattr(smp, config["_model_class"])
+    outputs = context.num_classes if context.task == "segmentation" else context.label_shape[0]
+    options = {{key: value for key, value in config.items() if not key.startswith("_") and key != "aux_params"}}
+    options |= dict(encoder_weights=None, activation=None, in_channels=context.input_shape[0], classes=outputs)
+    if not context.pretrained:
+        return AnySize(make(**options))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(?s).*Mismatched keys")  # the last layer, where classes are others
+        return AnySize(make.from_pretrained(NAME, strict=False, **options))
+'''

@@ -84,7 +84,7 @@ def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:
     form, errors = read(values)
     framework, warnings = _collect(errors, lambda: choose_framework(form), (DEFAULT, []))
     dataset = _collect(errors, lambda: usable_dataset(service, area, form.dataset), None) if "dataset" not in errors else None
-    network = _collect(errors, lambda: resolve(service, form, values, framework), None)
+    network = _collect(errors, lambda: resolve(service, form, values, framework, dataset.task if dataset else ""), None)
     given = _collect(errors, lambda: python_layers.chosen(service, form), None)
     needs = _collect(errors, lambda: resources(service, form, framework), None)
     info = info_of(service, dataset.id) if dataset else None

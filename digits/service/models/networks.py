@@ -14,7 +14,7 @@ from digits.engines.network.python_layers import LayerFile
 from digits.errors import BadRequest, FormErrors, NetworkError, NotFound
 from digits.frameworks import PYTORCH, frameworks
 from digits.networks import catalog
-from digits.networks.library_texts import HUB
+from digits.networks.library_texts import HUB, HUB_OF_MAPS
 from digits.service import Service
 from digits.service.files.confine import readable_file
 from digits.service.models.form import ModelForm
@@ -23,6 +23,8 @@ from digits.service.models.pretrained import pretrained_spec, pretrained_text
 from digits.service.models.python_layers import of_model
 from digits.service.models.snapshots import BEST, START, Snapshot, best_snapshot, find_snapshot
 from digits.storage.jobs.store import Job
+from digits.tasks import get
+from digits.tasks.base import BOXES, CLASSES, MAP, PICTURES
 from digits.utils.values import is_number, shown
 
 NETWORK_FILE = "network.py"
@@ -44,14 +46,14 @@ class Network:
     waits_for: tuple[str, ...] = ()  # ids of jobs that make the weights
 
 
-def resolve(service: Service, form: ModelForm, values: Mapping[str, Any], framework: str) -> Network:
-    """What the form requests. Raises FormErrors at the field that is wrong."""
+def resolve(service: Service, form: ModelForm, values: Mapping[str, Any], framework: str, task: str = "") -> Network:
+    """What the form requests, for data of a task. Raises FormErrors at the field that is wrong."""
     if form.method == "standard":
         return standard(form.standard_networks, framework, pretrained=form.use_pretrained_weights)
     if form.method == "previous":
         return _previous(service, form.previous_networks, values, framework)
     if form.method == "pretrained":
-        return _pretrained(service, form.pretrained_networks, framework)
+        return _pretrained(service, form.pretrained_networks, framework, task)
     return _custom(service, form, framework)
 
 
@@ -133,13 +135,13 @@ def _epoch(value: Any, field: str) -> float | str:
     return float(text)
 
 
-def _pretrained(service: Service, choice: str, framework: str) -> Network:
+def _pretrained(service: Service, choice: str, framework: str, task: str) -> Network:
     """`choice` is a pretrained model, a trained one (its best snapshot), or a network of the catalog with published weights."""
     field = "pretrained_networks"
     if not choice:
         raise FormErrors({field: ["Choose the network to start from."]})
     if choice.startswith(HUB_PREFIX):
-        return _of_hub(service, choice, framework, field)
+        return _of_hub(service, choice, framework, field, task)
     job = service.store.find(choice)
     if job is not None and job.kind == Kind.PRETRAINED:
         return _of_pretrained(service, job, framework, field)
@@ -153,8 +155,9 @@ def _pretrained(service: Service, choice: str, framework: str) -> Network:
     return Network(spec.network, spec.network_name, _start_at(job, snapshot), of_model(service, job, field))
 
 
-def _of_hub(service: Service, choice: str, framework: str, field: str) -> Network:
-    """A network of timm with its weights from the Hugging Face hub, which its training fetches. FormErrors where that is off."""
+def _of_hub(service: Service, choice: str, framework: str, field: str, task: str) -> Network:
+    """A network with its weights from the Hugging Face hub, which its training fetches: of timm, or, where the answer is a map or
+    a picture, of segmentation_models_pytorch. FormErrors where the hub is off, and for boxes."""
     name = choice.removeprefix(HUB_PREFIX)
     if not service.settings.allow_hub:
         said = f"{choice} is not fetched: the Hugging Face hub is switched off (setting allow_hub, DIGITS_ALLOW_HUB=1)."
@@ -163,7 +166,11 @@ def _of_hub(service: Service, choice: str, framework: str, field: str) -> Networ
         raise FormErrors({field: [f"{shown(choice)} is no name of the hub; expected e.g. hf-hub:timm/resnet18.a1_in1k."]})
     if framework != PYTORCH.name:
         raise FormErrors({field: [f"Networks of the hub are for {PYTORCH.title}."]})
-    return Network(HUB.format(name=name, known=name.startswith("timm/")), choice, StartWeights("pretrained"))
+    kind = get(task).output_kind if task else CLASSES
+    if kind == BOXES:
+        raise FormErrors({field: [f"{choice} finds no boxes: networks of the hub give classes, maps and pictures."]})
+    text = HUB_OF_MAPS if kind in (MAP, PICTURES) else HUB
+    return Network(text.format(name=name, known=name.startswith("timm/")), choice, StartWeights("pretrained"))
 
 
 def _of_pretrained(service: Service, job: Job, framework: str, field: str) -> Network:

@@ -245,16 +245,19 @@ def test_a_new_model_waits_for_its_pretrained_one(service: Service, model: Job) 
 
 
 def test_networks_of_the_hub_are_for_those_who_switched_it_on(service: Service) -> None:
-    def network(name: str, **settings: Any) -> Network:
+    def network(name: str, task: str = "classification", **settings: Any) -> Network:
         form = ModelForm(model_name="m", dataset="d", method="pretrained", pretrained_networks=name)
         own = replace(service, settings=replace(service.settings, **settings))
-        return resolve(own, form, {}, "pytorch")
+        return resolve(own, form, {}, "pytorch", task)
 
     with pytest.raises(FormErrors, match="DIGITS_ALLOW_HUB=1"):
         network("hf-hub:timm/resnet18.a1_in1k")
     for name in ("hf-hub:timm", 'hf-hub:a/b"); import os', "hf-hub:../x"):
         with pytest.raises(FormErrors, match="no name of the hub"):
             network(name, allow_hub=True)
+    with pytest.raises(FormErrors, match="finds no boxes"):
+        network("hf-hub:a/b", "detection", allow_hub=True)
+    assert "hf_hub_download(NAME" in network("hf-hub:a/b", "segmentation", allow_hub=True).text
     found = network("hf-hub:timm/resnet18.a1_in1k", allow_hub=True)
     assert found.start.source == "pretrained"
     context = NetworkContext("classification", (3, 32, 32), 2, (), ("a", "b"))
