@@ -106,7 +106,8 @@ def model_info(value: Mapping[str, Any]) -> ModelInfo:
     if not text:
         raise BadArchive(f"Missing model definition: {INFO} has neither {' nor '.join(map(repr, TEXTS))}.")
     weights = _file(value, WEIGHTS)
-    task = tasks.find(_text(value, "task")) or (CLASSIFICATION if _text(value, LABELS) else GENERIC)
+    said = _text(value, "task")  # the original's archives say none
+    task = (tasks.find(said) if said else None) or (CLASSIFICATION if _text(value, LABELS) else GENERIC)
     layers = _file(value, LAYERS)
     if layers and layers != f"{MODULE}.py":
         raise BadArchive(f"{layers} is no file of Python layers that can be taken in; it has to be {MODULE}.py.")

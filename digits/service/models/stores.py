@@ -255,11 +255,11 @@ def _small(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value[key] for key in (*keys, *more) if key in value}
 
 
-def _bytes(place: str, child: str, name: str, seconds: float = SECONDS) -> bytes:
-    """A small file of a store. Raises LoadImageError."""
+def _bytes(place: str, child: str, name: str, seconds: float = 0.0) -> bytes:
+    """A small file of a store, within `seconds` (0: `SECONDS`). Raises LoadImageError."""
     where = _below(place, *filter(None, (child, name)))
     if is_address(place):
-        return fetch(where, private=True, most=MOST_JSON, seconds=seconds)
+        return fetch(where, private=True, most=MOST_JSON, seconds=seconds or SECONDS)
     try:
         with Confinement([place]).open(where) as file:
             data = file.read(MOST_JSON + 1)

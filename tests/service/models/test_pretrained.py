@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pickle
+import socket
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -32,7 +36,7 @@ from digits.service import Service
 from digits.service.models import pretrained, stores
 from digits.service.models.archives import model_archive
 from digits.service.models.form import ModelForm
-from digits.service.models.model_info import BadArchive
+from digits.service.models.model_info import BadArchive, model_info
 from digits.service.models.networks import Network, resolve
 from digits.service.models.pretrained_form import from_files
 from digits.service.models.store_building import build_store
@@ -44,6 +48,7 @@ from digits.testing.runs import make_dataset, striped_pictures, train
 from digits.worker import pretrained as worker
 from digits.worker.runtime import WorkerContext
 from tests.builders import make_job
+from tests.conftest import free_port
 from tests.worker.test_export import TEXT
 
 INFO = {
@@ -219,6 +224,14 @@ def files_of(tmp_path: Path, weights: Any, labels: str = "") -> dict[str, str]:
     return {**sent, "width": "12", "height": "12", "image_type": "1", "pixel_mean": "80", "pixel_std": "60"}
 
 
+@pytest.mark.parametrize(
+    ("more", "task"), [({}, "classification"), ({"labels file": None}, "generic"), ({"task": "segmentation"}, "segmentation")]
+)
+def test_what_an_archive_is_for_is_seen_where_it_does_not_say(more: dict[str, Any], task: str) -> None:
+    """The original's archives name labels and no task."""
+    assert model_info(json.loads(info(**more))).task == task
+
+
 def test_weights_of_other_programs_fit_or_are_refused_by_name(service: Service, tmp_path: Path) -> None:
     weights = {name: torch.from_numpy(value) for name, value in LINEAR.items()}
     job = from_files(service, files_of(tmp_path, weights), "me")
@@ -341,6 +354,36 @@ def test_what_is_no_store_costs_its_own_entry(answer: tuple[int, bytes], said: s
         assert not found.models
 
 
+def dripping() -> Iterator[str]:
+    """A server that says a byte now and then, for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n{")
+                while not ended.wait(0.02):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        thread.join()
+
+
+def test_a_store_that_is_slow_or_away_costs_its_own_entry(service: Service, shop: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(stores, "SECONDS", 0.2)
+    away = f"http://127.0.0.1:{free_port()}"
+    for slow in dripping():
+        both = replace(service, settings=replace(service.settings, model_store_url=f"{slow}, {away},{shop}"))
+        found = {store.base: store for store in stores.read_stores(both, refresh=True)}
+    assert "was not there whole after 0.2 s" in found[slow].error
+    assert "cannot be fetched" in found[away].error
+    assert [model.folder for model in found[str(shop)].models] == ["stripes"]
+
+
 def test_names_that_lead_out_of_a_store_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "master.json").write_text(json.dumps({"children": ["../x", "/etc", "a/b", 7, ".hidden", "good"]}))
     (found,) = stores.read_store(str(tmp_path), refresh=True).models
@@ -359,9 +402,22 @@ def test_a_store_that_is_built_is_added_to_but_nothing_else_is_touched(service: 
         build_store(service, shop / "stripes", [model])
 
 
-def test_commands_take_a_model_over_from_a_store(service: Service, shop: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    """The whole way: the folder that was built is the store of a second jobs directory, whose own worker takes it over."""
-    monkeypatch.setenv("DIGITS_MODEL_STORE_URL", str(shop))
+@pytest.fixture
+def shop_address(shop: Path) -> Iterator[str]:
+    """A real `python -m http.server` that hands the store out."""
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(shop)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()  # Serving HTTP on 127.0.0.1 port 40001 (http://127.0.0.1:40001/) …
+            yield said.partition("(")[2].partition("/)")[0]
+        finally:
+            process.terminate()
+
+
+def test_commands_take_a_model_over_from_a_store(shop: Path, shop_address: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """The whole way: what was built is the store of a second jobs directory, whose own worker takes it over."""
+    monkeypatch.setenv("DIGITS_MODEL_STORE_URL", shop_address)
     place = ["--jobs-dir", str(tmp_path / "second")]
     listed = CliRunner().invoke(group, ["store", "list", *place], catch_exceptions=False)
     assert "stripes  pytorch" in listed.output
