@@ -1,22 +1,32 @@
 """The lines of a log that a page shows, chosen before any is parsed: a log of a million lines must not make a page wait.
 
 Holds: of what is limited, evenly chosen lines and the last one stay; everything else is kept whole. What a resumed attempt made
-void is left out, as in `storage.events.valid_events`.
+void is left out, as in `storage.events.valid_events`. When a job ends, what was chosen from a long log is written beside it, and
+read instead as long as the log has not changed.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from digits.domain.events import AttemptEvent, HardwareEvent, MetricEvent, ProgressEvent, from_line
+from digits.domain.events import AttemptEvent, HardwareEvent, MetricEvent, ProgressEvent, StageEvent, from_line
+from digits.errors import DiskFull, StorageError
 from digits.storage.events import VOIDABLE
+from digits.storage.files import atomic
 
 BLOCK = 1 << 23  # bytes that are read at a time
+CHOSEN = ".shown"  # after the name of a log: what was chosen from it
+CHOSEN_FROM = 1 << 20  # bytes: shorter logs are read again instead
+CHOSEN_LIMITS = {
+    "train": 4000, "lr": 1000, "gradients": 1000, HardwareEvent.type: 600, StageEvent.type: 1000, ProgressEvent.type: 100,
+}  # fmt: skip
 MANY = 8  # times the limit are kept at most while lines are read
 METRIC, ATTEMPT = (b'{"type":"%s"' % kind.type.encode() for kind in (MetricEvent, AttemptEvent))  # as `to_line` begins them
 PHASE = b'"phase":"'
@@ -73,9 +83,55 @@ def shown_lines(path: Path, limits: Mapping[str, int]) -> tuple[int, dict[str, l
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, limits: tuple[tuple[str, int], ...], _size: int, _changed: int) -> tuple[int, dict[str, list[bytes]]]:
+def _read(path: Path, limits: tuple[tuple[str, int], ...], size: int, changed: int) -> tuple[int, dict[str, list[bytes]]]:
     """As `shown_lines`; what a log that did not grow has is known when its page is opened again."""
-    kept: dict[str, _Kept] = defaultdict(_Kept, {name: _Kept(limit) for name, limit in limits})
+    wanted = dict(limits)
+    fits = size >= CHOSEN_FROM and all(wanted.get(name, math.inf) <= most for name, most in CHOSEN_LIMITS.items())
+    chosen = _chosen(path, size, changed) if fits else None
+    if chosen is None:
+        return _scan(path, wanted)
+    return size, {name: evenly(lines, wanted[name]) if name in wanted else lines for name, lines in chosen.items()}
+
+
+def keep_shown(path: Path) -> None:
+    """Write what is shown of a long log beside it. A disk that is full, or a log that is not there, only means that it is read
+    again each time."""
+    try:
+        found = path.stat()
+        if found.st_size < CHOSEN_FROM or _chosen(path, found.st_size, found.st_mtime_ns) is not None:
+            return
+        end, kept = _scan(path, CHOSEN_LIMITS)
+        if end != found.st_size:  # it goes on, or its last line is torn
+            return
+        head = {"size": found.st_size, "changed": found.st_mtime_ns, "lines": {name: len(lines) for name, lines in kept.items()}}
+        with atomic(path.with_name(path.name + CHOSEN)) as file:
+            file.write(json.dumps(head).encode() + b"\n")
+            for lines in kept.values():
+                file.writelines(line + b"\n" for line in lines)
+    except (OSError, DiskFull, StorageError):
+        return
+
+
+def _chosen(path: Path, size: int, changed: int) -> dict[str, list[bytes]] | None:
+    """What was written beside a log of this length and time; None where that is not there or of another."""
+    try:
+        head, *lines = path.with_name(path.name + CHOSEN).read_bytes().split(b"\n")
+        known: dict[str, Any] = json.loads(head)
+        counts: dict[str, int] = known["lines"]
+        if (known["size"], known["changed"], sum(counts.values()) + 1) != (size, changed, len(lines)):
+            return None
+        found, at = {}, 0
+        for name, count in counts.items():
+            found[name] = lines[at : at + count]
+            at += count
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _scan(path: Path, limits: Mapping[str, int]) -> tuple[int, dict[str, list[bytes]]]:
+    """Read a whole log."""
+    kept: dict[str, _Kept] = defaultdict(_Kept, {name: _Kept(limit) for name, limit in limits.items()})
     end = 0
     spans = _valid_spans(path)
     for start, block in _blocks(path):

@@ -29,6 +29,7 @@ MOST_READ = 100_000
 _read: dict[tuple[Path, int, int, int], int] = {}  # checksums of files, as they were at a length and time
 LIVE = {
     "events.jsonl",
+    "events.jsonl.shown",
     "extend.json",
     "finish.json",
     "exports",

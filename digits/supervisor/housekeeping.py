@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from digits.domain.datasets import STAGES
 from digits.domain.jobs import JOB_ID
 from digits.errors import NotFound, StorageError
+from digits.storage.event_lines import keep_shown
 from digits.storage.files import is_disk_full, tree_size, write_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.jobs.reindex import ReindexReport, foreign_problems, index_folder, restore
@@ -119,7 +120,7 @@ def _free_name(path: Path) -> Path:
 
 
 class DiskUsage:
-    """Counts one job after the other in a thread of its own, which starts with the first."""
+    """Counts the files of one job after the other in a thread of its own, which starts with the first."""
 
     def __init__(self, jobs_dir: JobsDir, store: JobStore) -> None:
         self.jobs_dir = jobs_dir
@@ -153,8 +154,10 @@ class DiskUsage:
                 logger.debug("Not counted: %s", error, extra={"job_id": job_id})
 
     def _count(self, job_id: str) -> None:
-        size = tree_size(self.jobs_dir.folder(job_id).path)
         job = self.store.find(job_id, with_deleted=True)
+        if job is not None and not job.status.is_running:
+            keep_shown(self.jobs_dir.folder(job_id).events_file)
+        size = tree_size(self.jobs_dir.folder(job_id).path)
         if job is not None and job.disk_bytes != size:
             self.store.update(job_id, disk_bytes=size)
 

@@ -9,17 +9,18 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, send_from_directory, url_for
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 from werkzeug.security import safe_join
 
 import digits
 from digits.web.http import arguments
 from digits.web.http.request import describes, wants_json
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 PLACES = ("documentation", "../docs")  # from the package's folder
 FIRST = "getting-started"
@@ -150,6 +151,8 @@ def groups() -> dict[str, dict[str, str]]:
 
 def render(text: str, name: str = "") -> tuple[str, list[Section]]:
     """A page's HTML, whose headings have the anchors that links in the texts use, and its sections."""
+    from markdown_it import MarkdownIt  # when the documentation is first looked at
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     sections: list[Section] = []

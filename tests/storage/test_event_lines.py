@@ -70,3 +70,34 @@ def test_what_is_limited_is_thinned_evenly_with_both_ends(tmp_path: Path) -> Non
     assert (len(steps), steps[0], steps[-1], len(kept["val"])) == (50, 1, 1000, 10)
     assert max(after - before for before, after in zip(steps, steps[1:], strict=False)) <= 48
     assert shown_lines(tmp_path / "nothing.jsonl", {}) == (0, {})
+
+
+def test_what_was_chosen_of_a_long_log_lies_beside_it_until_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_lines, "CHOSEN_FROM", 1)
+    log = EventWriter(tmp_path / "events.jsonl", 1)
+    log.emit(AttemptEvent())
+    for step in range(100):
+        log.emit(MetricEvent(step=step, epoch=step, phase="train", values={"loss": 1.0}))
+    limits = {**event_lines.CHOSEN_LIMITS, "train": 10}
+    before = shown_lines(log.path, limits)
+    event_lines.keep_shown(log.path)
+    event_lines._read.cache_clear()
+    end, kept_lines = shown_lines(log.path, limits)
+    assert (end, kept_lines[""], len(kept_lines["train"])) == (before[0], before[1][""], 10)
+    assert [kept_lines["train"][at] for at in (0, -1)] == [before[1]["train"][at] for at in (0, -1)]
+    beside = log.path.with_name("events.jsonl.shown")
+    kept = beside.read_bytes()
+    beside.write_bytes(kept.replace(b'"loss":1.0', b'"loss":7.0'))
+    event_lines._read.cache_clear()
+    assert b'"loss":7.0' in shown_lines(log.path, limits)[1]["train"][0], "it is this that is read"
+    for torn in (kept[:-20], b"", b"[]\n", kept.replace(b"\n", b"\n\n", 1)):
+        beside.write_bytes(torn)
+        event_lines._read.cache_clear()
+        assert shown_lines(log.path, limits) == before
+    beside.write_bytes(kept)
+    log.emit(MetricEvent(step=100, epoch=100, phase="train", values={"loss": 2.0}))
+    log.close()
+    assert b'"loss":2.0' in shown_lines(log.path, limits)[1]["train"][-1]
+    event_lines.keep_shown(log.path)
+    assert b'"loss":2.0' in beside.read_bytes()
+    event_lines.keep_shown(tmp_path / "nothing")

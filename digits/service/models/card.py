@@ -14,7 +14,6 @@ import digits
 from digits.domain.exports import Export
 from digits.domain.metrics import facts, value_text
 from digits.engines.exporters import formats
-from digits.engines.prepared import preprocessing_of
 from digits.errors import DigitsError
 from digits.service import Service
 from digits.service.models.page import TrainingPage, training_page
@@ -168,6 +167,8 @@ def _dataset(name: str, info: Any) -> str:
 def _input(meta: Mapping[str, Any]) -> str:
     if "preparation" not in meta:
         return "It is not known: the file of the weights does not say it."
+    from digits.engines.prepared import preprocessing_of  # which brings NumPy along
+
     steps = preprocessing_of(meta)
     height, width = steps["size"]
     said = f"`input`: float32 (N, {steps['channels']}, {height}, {width}), N any number"

@@ -21,13 +21,13 @@ from digits.domain.events import (
     WarningEvent,
     from_line,
 )
-from digits.storage.event_lines import shown_lines
+from digits.storage.event_lines import CHOSEN_LIMITS, shown_lines
 from digits.storage.events import valid_events
 from digits.storage.folders import JobFolder
 
 KEPT_LOG_LINES = 200
-# How many lines of a kind a page shows, by phase or type.
-SHOWN = {"train": 4000, "lr": 1000, "gradients": 1000, HardwareEvent.type: 600, StageEvent.type: 1000, ProgressEvent.type: 50}
+# How many lines of a kind a page shows, by phase or type: of curves more than twice the pixels of a chart.
+SHOWN = {**CHOSEN_LIMITS, "train": 2000, ProgressEvent.type: 50}
 PHASES = ("train", "val", "lr", "gradients")
 
 

@@ -20,6 +20,7 @@ from digits.domain.events import (
     MetricEvent,
     ProgressEvent,
     SnapshotEvent,
+    StageEvent,
     from_line,
 )
 from digits.service.models.charts import series
@@ -30,6 +31,7 @@ LEAST_POINTS = 200
 ALL_POINTS = 10_000  # of training curves on one page
 MOST_SPEEDS = 100
 MOST_RUNS = 50
+LIMITS = {ProgressEvent.type: MOST_SPEEDS, "lr": 1, "gradients": 1, HardwareEvent.type: 1, StageEvent.type: 1}
 BASELINE = b'{"type":"baseline"'  # how `to_line` begins it
 
 
@@ -84,9 +86,7 @@ def read_curves(folder: JobFolder, points: int) -> RunCurves:
 
 @lru_cache(maxsize=4 * MOST_RUNS)
 def _read(path: Path, points: int, size: int, _changed: int) -> RunCurves:
-    _, kept = shown_lines(
-        path, {"train": points, ProgressEvent.type: MOST_SPEEDS, "lr": 1, "gradients": 1, HardwareEvent.type: 1}
-    )
+    _, kept = shown_lines(path, {**LIMITS, "train": points})
     found = RunCurves()
     found.train = [event for event in _events(kept["train"]) if isinstance(event, MetricEvent)]
     found.val = [event for event in _events(kept["val"]) if isinstance(event, MetricEvent)]

@@ -58,7 +58,7 @@ function csvOf(area) {
   for (const trace of data) {
     for (const [i, at] of [...(trace.x ?? [])].entries()) {
       const value = trace.y[i];
-      lines.push([trace.name ?? "", String(at), value === null || value === undefined ? "" : String(value)]);
+      lines.push([trace.text?.[i] ?? trace.name ?? "", String(at), value === null || value === undefined ? "" : String(value)]);
     }
   }
   return lines.map((cells) => cells.map(quoted).join(",")).join("\n") + "\n";

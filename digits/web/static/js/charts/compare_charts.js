@@ -47,6 +47,7 @@ export function outputs(found, options) {
 export async function drawCurves(box, found, options) {
   const Plotly = await plotly();
   const names = outputs(found, options);
+  const strokes = found.lines.map((/** @type {any} */ _, /** @type {number} */ n) => strokeOf(n));
   for (const old of [...box.children]) {
     if (old instanceof HTMLElement && !names.includes(old.dataset.key ?? "")) old.remove();
   }
@@ -60,12 +61,12 @@ export async function drawCurves(box, found, options) {
     box.append(holder);
     const area = /** @type {HTMLElement} */ (holder.lastElementChild);
     const percent = found.metrics[name]?.unit === "%";
-    const traces = found.runs.flatMap((/** @type {any} */ run) => runTraces(found, run, name, options, percent ? 100 : 1));
+    const traces = runTraces(found, name, options, strokes, percent ? 100 : 1);
     const y = { type: options.log && !percent ? "log" : "linear", ticksuffix: percent ? " %" : "" };
     const shapes = baselineShapes(found, name, percent ? 100 : 1);
     Plotly.react(
       area,
-      [...bands(found, name, options, percent ? 100 : 1), ...traces],
+      [...bands(found, name, options, strokes, percent ? 100 : 1), ...traces],
       layout({ x: UNITS[options.x], yaxis: y, showlegend: false, hovermode: "closest", shapes, uirevision: options.x }),
       CONFIG,
     );
@@ -73,43 +74,58 @@ export async function drawCurves(box, found, options) {
 }
 
 /**
+ * A line for each run, and all their best ones as one: Plotly takes its time for each trace.
  * @param {any} found
- * @param {any} run
  * @param {string} name
  * @param {Options} options
+ * @param {{color: string, dash: string}[]} strokes of the lines
  * @param {number} factor
  */
-function runTraces(found, run, name, options, factor) {
-  const { color, dash } = strokeOf(run.line);
-  const curves = found.curves[run.id];
+function runTraces(found, name, options, strokes, factor) {
   const wanted = options.phase === "both" ? ["train", "val"] : [options.phase];
   const traces = [];
-  for (const phase of wanted) {
-    const series = /** @type {Series} */ (curves[phase]);
-    if (!series.values[name]) continue;
-    const y = smooth(series.values[name].map((value) => (value === null ? null : value * factor)), options.smoothing);
-    const faint = options.phase === "both" && phase === "train";
-    const line = { color, dash, width: faint ? 1 : 1.75 };
-    const x = /** @type {any} */ (series)[options.x];
-    const label = `${run.name}${options.phase === "both" ? ` (${phase === "val" ? "validation" : "training"})` : ""}`;
-    traces.push({
-      x,
-      y,
-      name: plain(label),
-      mode: x.length < 2 ? "markers" : "lines",
-      line,
-      marker: { color, size: 6 },
-      opacity: faint ? 0.5 : 1,
-    });
-    if (phase === "val" && run.best && run.best.name === name) {
-      const at = series.epoch.indexOf(run.best.epoch);
-      if (at >= 0) {
-        const marker = { color, size: 10, symbol: "star", line: { color: token("surface"), width: 1 } };
-        traces.push({ x: [x[at]], y: [y[at]], name: plain(`${run.name}: best`), mode: "markers", marker });
-      }
+  const best = { x: [], y: [], text: [], color: [] };
+  for (const run of found.runs) {
+    const { color, dash } = strokes[run.line];
+    for (const phase of wanted) {
+      const series = /** @type {Series} */ (found.curves[run.id][phase]);
+      if (!series.values[name]) continue;
+      const y = smooth(series.values[name].map((value) => (value === null ? null : value * factor)), options.smoothing);
+      const faint = options.phase === "both" && phase === "train";
+      const line = { color, dash, width: faint ? 1 : 1.75 };
+      const x = /** @type {any} */ (series)[options.x];
+      const label = `${run.name}${options.phase === "both" ? ` (${phase === "val" ? "validation" : "training"})` : ""}`;
+      traces.push({
+        x,
+        y,
+        name: plain(label),
+        mode: x.length < 2 ? "markers" : "lines",
+        line,
+        marker: { color, size: 6 },
+        opacity: faint ? 0.5 : 1,
+      });
+      const at = phase === "val" && run.best?.name === name ? series.epoch.indexOf(run.best.epoch) : -1;
+      if (at < 0) continue;
+      for (
+        const [list, value] of [
+          [best.x, x[at]],
+          [best.y, y[at]],
+          [best.text, plain(`${run.name}: best`)],
+          [best.color, color],
+        ]
+      ) /** @type {any[]} */ (list).push(value);
     }
   }
-  return traces;
+  if (!best.x.length) return traces;
+  const { color, ...points } = best;
+  const marker = { color, size: 10, symbol: "star", line: { color: token("surface"), width: 1 } };
+  return [...traces, {
+    ...points,
+    name: "best",
+    mode: "markers",
+    marker,
+    hovertemplate: "%{text}<br>(%{x}, %{y})<extra></extra>",
+  }];
 }
 
 /**
@@ -117,9 +133,10 @@ function runTraces(found, run, name, options, factor) {
  * @param {any} found
  * @param {string} name
  * @param {Options} options
+ * @param {{color: string, dash: string}[]} strokes
  * @param {number} factor
  */
-function bands(found, name, options, factor) {
+function bands(found, name, options, strokes, factor) {
   if (options.phase === "train" || options.x === "time") return [];
   return found.lines.flatMap((/** @type {any} */ line, /** @type {number} */ n) => {
     const all = line.ids.map((/** @type {string} */ id) => found.curves[id].val).filter((/** @type {any} */ s) => s.values[name]);
@@ -132,7 +149,7 @@ function bands(found, name, options, factor) {
       at(i).length ? [Math.min(...at(i)) * factor, Math.max(...at(i)) * factor] : [null, null]
     );
     const shared = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
-    const fill = { fill: "tonexty", fillcolor: `${strokeOf(n).color}33` };
+    const fill = { fill: "tonexty", fillcolor: `${strokes[n].color}33` };
     return [{ ...shared, y: ends.map((/** @type {any} */ e) => e[0]) }, {
       ...shared,
       ...fill,
