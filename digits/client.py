@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -154,6 +155,20 @@ class Client:
         """Take a job out of the trash; the ids of all that came back with it."""
         return list(self.post(f"/jobs/{_part(job_id)}/restore.json")["restored"])
 
+    def predict(self, model_id: str, picture: str | os.PathLike[str] | bytes | None = None, **fields: Any) -> dict[str, Any]:
+        """What a model of any task makes of one picture, a file here or its bytes: `/models/ID/answer.json`. Without one `fields`
+        say which: `record="val:17"` of its data set, or `image_path`, a file of the server. Further ones are `snapshot_epoch`
+        (`"best"`, …) and `second`, a model whose answer is to stand beside."""
+        path = f"/models/{_part(model_id)}/answer.json"
+        if picture is None:
+            found: dict[str, Any] = self.post(path, **fields)
+            return found
+        data = bytes(picture) if isinstance(picture, bytes) else _read(picture)
+        name = "picture" if isinstance(picture, bytes) else os.path.basename(os.fspath(picture))
+        body, kind = _multipart(fields, "image_file", name, data)
+        answered: dict[str, Any] = self._send("POST", path, body, {"Content-Type": kind})
+        return answered
+
     # -- requests -------------------------------------------------------------------------------------------------
 
     def get(self, path: str, **arguments: Any) -> Any:
@@ -166,12 +181,14 @@ class Client:
 
     def request(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Any:
         """One request; the JSON of the answer. Raises ClientError."""
-        headers = {"Accept": "application/json", "User-Agent": "digits-client"}
+        return self._send(method, path, None if fields is None else _encoded(fields).encode(), {})
+
+    def _send(self, method: str, path: str, body: bytes | None, more: Mapping[str, str]) -> Any:
+        headers = {"Accept": "application/json", "User-Agent": "digits-client", **more}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.user:
             headers["Cookie"] = f"username={urllib.parse.quote(self.user)}"
-        body = None if fields is None else _encoded(fields).encode()
         request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
         try:
             with _OPENER.open(request, timeout=self.timeout) as answer:
@@ -209,6 +226,25 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return body.decode(errors="replace")
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _multipart(fields: Mapping[str, Any], file_field: str, file_name: str, data: bytes) -> tuple[bytes, str]:
+    """A form with one file as a body, and its content type."""
+    boundary = uuid.uuid4().hex
+    name = file_name.translate({ord(letter): f"%{ord(letter):02X}" for letter in '"\r\n'})
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{_text(value)}\r\n'.encode()
+        for field, value in fields.items()
+        if value is not None
+    ]
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{file_field}"; filename="{name}"\r\n'
+    parts += [head.encode(), b"Content-Type: application/octet-stream\r\n\r\n", data, f"\r\n--{boundary}--\r\n".encode()]
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
 
 
 def _encoded(fields: Mapping[str, Any]) -> str:

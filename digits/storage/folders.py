@@ -43,6 +43,7 @@ class JobFolder:
     userdata_file = _Below("userdata.pkl")
     snapshots = _Below("snapshots")
     exports = _Below("exports")
+    answers = _Below("answers")  # the last ones of the model's page, see `service.evaluations.kept`
     checkpoint = _Below("checkpoint")
     versions_file = _Below("versions.json")  # of the packages that a training ran with
     capsule_file = _Below("capsule.json")  # what a training was made of, to do it again and compare

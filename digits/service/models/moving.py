@@ -42,7 +42,9 @@ from digits.utils.confinement import PRIVATE
 
 VERSION = 1
 MANIFEST, FOLDER = "digits-job.json", "job"
-LEFT_BEHIND = frozenset({"worker.json", "worker.lock", "heartbeat", "finish.json", "extend.json", "__pycache__", *PRIVATE})
+LEFT_BEHIND = frozenset(
+    {"worker.json", "worker.lock", "heartbeat", "finish.json", "extend.json", "answers", "__pycache__", *PRIVATE}
+)
 COLUMNS = frozenset({"extension", "framework", "network", "dataset_id", "summary"})  # that a request may set
 
 

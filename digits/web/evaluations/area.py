@@ -14,7 +14,7 @@ from digits.service.evaluations.predict import classifies
 from digits.service.models.snapshots import list_snapshots
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job
-from digits.web.evaluations import create, downloads, embeddings, inside, pages, predict, review
+from digits.web.evaluations import answers, create, downloads, embeddings, inside, pages, predict, review
 from digits.web.http.request import get_service
 from digits.web.models import downloads as model_downloads
 
@@ -24,7 +24,7 @@ SAMPLES = 12
 def blueprint() -> Blueprint:
     """Inference, evaluations and downloads of models."""
     area = Blueprint("inference", __name__)
-    for part in (predict, create, pages, downloads, review, model_downloads, inside, embeddings):
+    for part in (predict, answers, create, pages, downloads, review, model_downloads, inside, embeddings):
         part.register(area)
     area.app_context_processor(lambda: {"inference_forms": inference_forms})
     area.add_app_template_filter(_base64, "b64")

@@ -1,5 +1,5 @@
-"""Predictions at once over HTTP (R 5), answered by the predictor without a job: a picture and its classes, a picture as the
-model's page shows it, and for a model of any task one picture, many, a database or what a plugin encodes, as JSON or in a view.
+"""Predictions at once over HTTP (R 5), answered by the predictor without a job: a picture and its classes, and for a model of any
+task one picture, many, a database or what a plugin encodes, as JSON or in a view.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import predict as inference
 from digits.service.evaluations import sources
-from digits.service.evaluations.answer import answer_one
 from digits.service.evaluations.answering import FIELDS, outputs_json
 from digits.service.evaluations.layers import layers_json, learned_parameters
 from digits.service.evaluations.sources import TestResults
@@ -91,10 +90,9 @@ CLASSIFY_ONE = {
 
 
 def register(area: Blueprint) -> None:
-    """Add the routes of classification and of a model's page."""
+    """Add the routes of classification."""
     area.add_url_rule(f"{CLASSIFICATION}/classify_one", "classify_one", classify_one, methods=["GET", "POST"])
     area.add_url_rule(f"{CLASSIFICATION}/classify_one.json", "classify_one_json", classify_one, methods=["POST"])
-    area.add_url_rule("/models/<job_id>/answer.json", "answer_json", answer, methods=["POST"])
 
 
 def register_for_any_model(area: Blueprint) -> None:
@@ -137,22 +135,6 @@ def classify_one() -> Any:
         )
     total = learned_parameters(result.layers)
     return render_template("inference/classify_one.html", model=model, result=result, name=name, parameters=total)
-
-
-@describes(
-    form={name: text for name, text in CLASSIFY_ONE.items() if name not in ("job_id", "show_visualizations")},
-    json=True,
-    answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes.",
-)
-@needs(Scope.RUN, recorded=False)
-def answer(job_id: str) -> Any:
-    """What a model of any task makes of one picture, as its page shows it."""
-    service = get_service()
-    model = service.store.get(job_id, *PREDICTING)
-    picture, name = sent_picture(model)
-    epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
-    how = asked_answering(model)
-    return json_answer(answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole, how=how))
 
 
 def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:

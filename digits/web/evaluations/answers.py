@@ -1,0 +1,223 @@
+"""The inference room of a model over HTTP, whatever its task: a question and its answer, beside it that of a second model, the
+answers that were kept, and the same question as code."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from flask import Blueprint, Response, request, send_file, url_for
+
+from digits import tasks
+from digits.domain.access import Scope
+from digits.domain.jobs import PREDICTING, Kind
+from digits.errors import DigitsError, Forbidden
+from digits.service.evaluations import inputs as pictures
+from digits.service.evaluations import kept, second
+from digits.service.evaluations.answer import answer_one
+from digits.service.evaluations.code import Question, code_of
+from digits.service.evaluations.predict import Picture
+from digits.storage.jobs.store import Job
+from digits.web.evaluations import predict
+from digits.web.evaluations.asked import asked_answering
+from digits.web.http import arguments
+from digits.web.http.access import needs
+from digits.web.http.request import current_user, describes, get_service, json_answer, may_edit
+
+# What a browser may show of a file that somebody sent, by how it begins.
+SHOWN = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"BM": "image/bmp",
+}
+WEBP = (b"RIFF", b"WEBP")
+QUESTION = {
+    **{name: text for name, text in predict.CLASSIFY_ONE.items() if name not in ("job_id", "show_visualizations")},
+    "answer": "The key of a kept answer: its picture is taken once more.",
+    "dont_resize": "Keep the picture's size.",
+    "second": "The id of a second model (or of this one), whose answer stands beside.",
+    "second_epoch": "Which snapshot of the second.",
+}
+NOT_ASKED = frozenset({"csrf_token", "username", "keep", "image_file", "job_id"})
+ABOUT_KEPT = "`key`, `url` of the page, `json`, `picture_url` where the file was kept, `time`, `user`, `name`, `words`, `thumb`"
+
+
+def register(area: Blueprint) -> None:
+    """Add the routes of answers."""
+    base = "/models/<job_id>"
+    area.add_url_rule(f"{base}/answer.json", "answer_json", answer, methods=["POST"])
+    area.add_url_rule(f"{base}/answers.json", "answers_json", answers)
+    area.add_url_rule(f"{base}/answers", "forget_answers", forget_answers, methods=["DELETE"])
+    area.add_url_rule(f"{base}/answers/<key>.json", "kept_answer_json", kept_answer)
+    area.add_url_rule(f"{base}/answers/<key>", "forget_answer", forget_answer, methods=["DELETE"])
+    area.add_url_rule(f"{base}/answers/<key>/picture", "kept_picture", kept_picture)
+    area.add_url_rule(f"{base}/seconds.json", "seconds_json", seconds)
+    area.add_url_rule(f"{base}/code.json", "code_json", code)
+
+
+@describes(
+    form={**QUESTION, "keep": "1: keep the answer with the model, as its page does; then it has `kept`."},
+    json=True,
+    answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes; `seconds`: "
+    "`decode`, a part of `prepare`, `prepare`, `forward`, `post`; with `second` the same of it as `second`, and `difference`; with `keep` "
+    f"`kept`: {ABOUT_KEPT}, or `not_kept`, why not.",
+)
+@needs(Scope.RUN, recorded=False)
+def answer(job_id: str) -> Any:
+    """What a model of any task makes of one picture, as its page shows it, and a second one beside it."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    picture, name = _sent_picture(model)
+    epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
+    how = asked_answering(model)
+    if other := arguments.text("second"):
+        beside = second.find_second(service, model, other)
+        epochs = (epoch, arguments.text("second_epoch"))
+        body = second.ask_both(service, model, beside, picture, name, epochs, dont_resize=whole, how=how)
+    else:
+        body = answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole, how=how)
+    return json_answer({**body, **_keep(model, body, picture, name)} if arguments.flag("keep") else body)
+
+
+@describes(json=True, answer=f"`answers`, the newest first: {ABOUT_KEPT}.")
+def answers(job_id: str) -> Any:
+    """The last answers of a model's page."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    return json_answer({"answers": [_with_addresses(model, about) for about in kept.list_kept(service, model)]})
+
+
+@describes(json=True, answer=f"The answer as it was, with `asked`, the fields of the question, and `kept`: {ABOUT_KEPT}.")
+def kept_answer(job_id: str, key: str) -> Any:
+    """An answer that was kept."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    found = kept.find_kept(service, model, key)
+    return json_answer({**found, "kept": _with_addresses(model, found.pop("about"))})
+
+
+def kept_picture(job_id: str, key: str) -> Response:
+    """The file that a kept answer was about."""
+    service = get_service()
+    data = kept.kept_picture(service, service.store.get(job_id, *PREDICTING), key)
+    kind = next((kind for start, kind in SHOWN.items() if data.startswith(start)), "")
+    if not kind and (data[:4], data[8:12]) == WEBP:
+        kind = "image/webp"
+    response = send_file(io.BytesIO(data), kind or "application/octet-stream", as_attachment=not kind, download_name=key)
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+@describes(json=True, answer="`removed`: 1.")
+@needs(Scope.RUN, recorded=False)
+def forget_answer(job_id: str, key: str) -> Any:
+    """Remove a kept answer: who may change the model may, and who asked."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    if kept.find_kept(service, model, key)["about"].get("user") != current_user() or not current_user():
+        _check_may_change(model)
+    return json_answer({"removed": kept.forget(service, model, key)})
+
+
+@describes(json=True, answer="`removed`: how many.")
+@needs(Scope.RUN, recorded=False)
+def forget_answers(job_id: str) -> Any:
+    """Remove all kept answers of a model."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    _check_may_change(model)
+    return json_answer({"removed": kept.forget(service, model)})
+
+
+@describes(
+    json=True,
+    answer="`models` that can stand beside this one, itself first: `id`, `name`, `same_classes`, `same_dataset`, `snapshots` "
+    "(`choice`, `label`, `best`, the newest first).",
+)
+def seconds(job_id: str) -> Any:
+    """The second models to choose from."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    return json_answer({"models": [_second(model, found) for found in second.second_models(service, model)]})
+
+
+@describes(
+    json=True,
+    arguments={**QUESTION, "image_file": "The name of the file that will be sent."},
+    answer="`python`, `curl`, `command`: the same question as code; `notes`: what is to be known of it.",
+)
+def code(job_id: str) -> Any:
+    """A question of the page as code."""
+    service = get_service()
+    model = service.store.get(job_id, *PREDICTING)
+    fields = {name: arguments.text(name) for name in sorted(arguments.sent_names()) if name not in NOT_ASKED | {"answer"}}
+    question = Question(
+        address=request.host_url.rstrip("/") + request.script_root,
+        model_id=model.id,
+        task=tasks.recorded(model.task),
+        fields={**fields, "image_file": arguments.text("image_file")},
+        needs_token=service.settings.auth,
+        jobs_dir=str(service.jobs_dir.path),
+    )
+    return json_answer(code_of(question))
+
+
+def _sent_picture(model: Job) -> tuple[Picture, str]:
+    """The picture of the request, which may be that of a kept answer, and the name to show for it."""
+    key = arguments.text("answer")
+    if not key or arguments.file("image_file"):
+        return predict.sent_picture(model)
+    service = get_service()
+    asked = kept.find_kept(service, model, key)
+    if path := asked["asked"].get("image_path"):
+        return pictures.from_path(service, path), path
+    if record := asked["asked"].get("record"):
+        return pictures.from_record(service, model, record), record
+    return kept.kept_picture(service, model, key), str(asked["about"]["name"])
+
+
+def _keep(model: Job, body: dict[str, Any], picture: Picture, name: str) -> dict[str, Any]:
+    """`kept` or, where that does not work, `not_kept`: the answer is there all the same."""
+    fields = {key: arguments.text(key) for key in sorted(arguments.sent_names()) if key not in NOT_ASKED}
+    if key := fields.pop("answer", ""):
+        asked = kept.find_kept(get_service(), model, key)["asked"]
+        fields |= {place: asked[place] for place in ("image_path", "record") if asked.get(place)}
+    asked_with = {place: value for place, value in fields.items() if value}
+    if isinstance(picture, bytes) and not asked_with.get("image_path"):
+        asked_with["image_file"] = name
+    data = picture if isinstance(picture, bytes) else None
+    try:
+        kept_as = kept.keep(get_service(), model, body, user=current_user(), asked=asked_with, picture=data)
+    except DigitsError as error:
+        return {"not_kept": str(error)}
+    return {"kept": _with_addresses(model, kept.find_kept(get_service(), model, kept_as)["about"])}
+
+
+def _with_addresses(model: Job, about: dict[str, Any]) -> dict[str, Any]:
+    key = about["key"]
+    page = url_for("pretrained.show" if model.kind == Kind.PRETRAINED else "models.show", job_id=model.id)
+    addresses = {
+        "url": f"{page}?answer={key}#try-one",
+        "json": url_for("inference.kept_answer_json", job_id=model.id, key=key),
+        "picture_url": url_for("inference.kept_picture", job_id=model.id, key=key) if about.get("picture") else "",
+    }
+    return {**about, **addresses, "mine": bool(about.get("user")) and about.get("user") == current_user()}
+
+
+def _second(model: Job, found: second.Second) -> dict[str, Any]:
+    rows = [{"choice": s.choice, "label": s.label, "best": s.best} for s in reversed(found.snapshots)]
+    same = bool(model.dataset_id) and found.job.dataset_id == model.dataset_id
+    return {
+        "id": found.job.id,
+        "name": found.job.name,
+        "same_classes": found.same_classes,
+        "same_dataset": same,
+        "snapshots": rows,
+    }
+
+
+def _check_may_change(model: Job) -> None:
+    if not may_edit(model):
+        raise Forbidden(f"Only who may change {model.name} removes what others asked.")
