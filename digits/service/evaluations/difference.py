@@ -154,6 +154,8 @@ def _boxes(first: Answered, second: Answered) -> dict[str, Any]:
     mean = float(np.mean(overlaps)) if overlaps else None
     said = f"Both find {both} {'box' if both == 1 else 'boxes'}" + (f" (mean overlap {100 * mean:.0f} %)" if mean else "")
     said += f"; only the first finds {only_first}, only the second {only_second}."
+    if not len(one) and not len(other):
+        said = "Neither finds a box."
     scores = f" Counted from the score {least[0]:g}" + (f" and {least[1]:g}" if least[0] != least[1] else "") + " on."
     return {"words": said + scores, "both": both, "only_first": only_first, "only_second": only_second, "overlap": mean}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,20 @@ def views(service: Service) -> list[dict[str, Any]]:
         r for r in known(service, patient=True).get("view", []) if r["ok"] and (r["visible"] or service.settings.all_extensions)
     ]
     return sorted(rows, key=lambda row: row["id"] != DEFAULT_VIEW)
+
+
+def fitting_views(service: Service, task_views: Sequence[str], dataset_extension: str) -> list[dict[str, Any]]:
+    """Those of `views` that fit a model's answers: of the built-in ones those of its task, of plugins those that go with no data
+    source or, by their id, with the one that made the model's data set (`dataset_extension`). That one comes first, then the
+    task's in their order."""
+    sources = {row["id"] for row in known(service, patient=True).get("data", [])}
+    order = {name: number for number, name in enumerate((dataset_extension, *task_views)) if name}
+    found = [
+        row
+        for row in views(service)
+        if row["id"] in order or (not row["builtin"] and (row["id"] not in sources or row["id"] == dataset_extension))
+    ]
+    return sorted(found, key=lambda row: order.get(row["id"], len(order)))
 
 
 def testers(service: Service) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ answers that were kept, and the same question as code."""
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request, send_file, url_for
 
@@ -12,17 +12,18 @@ from digits import tasks
 from digits.domain.access import Scope
 from digits.domain.jobs import PREDICTING, Kind
 from digits.errors import DigitsError, Forbidden
-from digits.service.evaluations import inputs as pictures
 from digits.service.evaluations import kept, second
 from digits.service.evaluations.answer import answer_one
 from digits.service.evaluations.code import Question, code_of
-from digits.service.evaluations.predict import Picture
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import predict
 from digits.web.evaluations.asked import asked_answering
 from digits.web.http import arguments
 from digits.web.http.access import needs
 from digits.web.http.request import current_user, describes, get_service, json_answer, may_edit
+
+if TYPE_CHECKING:
+    from digits.service.evaluations.predict import Picture
 
 # What a browser may show of a file that somebody sent, by how it begins.
 SHOWN = {
@@ -35,7 +36,6 @@ SHOWN = {
 WEBP = (b"RIFF", b"WEBP")
 QUESTION = {
     **{name: text for name, text in predict.CLASSIFY_ONE.items() if name not in ("job_id", "show_visualizations")},
-    "answer": "The key of a kept answer: its picture is taken once more.",
     "dont_resize": "Keep the picture's size.",
     "second": "The id of a second model (or of this one), whose answer stands beside.",
     "second_epoch": "Which snapshot of the second.",
@@ -61,15 +61,15 @@ def register(area: Blueprint) -> None:
     form={**QUESTION, "keep": "1: keep the answer with the model, as its page does; then it has `kept`."},
     json=True,
     answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes; `seconds`: "
-    "`decode`, a part of `prepare`, `prepare`, `forward`, `post`; with `second` the same of it as `second`, and `difference`; with `keep` "
-    f"`kept`: {ABOUT_KEPT}, or `not_kept`, why not.",
+    "`decode`, a part of `prepare`, `prepare`, `forward`, `post`; with `second` the same of it as `second`, and `difference`; "
+    f"with `keep` `kept`: {ABOUT_KEPT}, or `not_kept`, why not.",
 )
 @needs(Scope.RUN, recorded=False)
 def answer(job_id: str) -> Any:
     """What a model of any task makes of one picture, as its page shows it, and a second one beside it."""
     service = get_service()
     model = service.store.get(job_id, *PREDICTING)
-    picture, name = _sent_picture(model)
+    picture, name = predict.sent_picture(model)
     epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
     how = asked_answering(model)
     if other := arguments.text("second"):
@@ -152,7 +152,7 @@ def code(job_id: str) -> Any:
     """A question of the page as code."""
     service = get_service()
     model = service.store.get(job_id, *PREDICTING)
-    fields = {name: arguments.text(name) for name in sorted(arguments.sent_names()) if name not in NOT_ASKED | {"answer"}}
+    fields = {name: arguments.text(name) for name in sorted(arguments.sent_names()) if name not in NOT_ASKED}
     question = Question(
         address=request.host_url.rstrip("/") + request.script_root,
         model_id=model.id,
@@ -164,32 +164,15 @@ def code(job_id: str) -> Any:
     return json_answer(code_of(question))
 
 
-def _sent_picture(model: Job) -> tuple[Picture, str]:
-    """The picture of the request, which may be that of a kept answer, and the name to show for it."""
-    key = arguments.text("answer")
-    if not key or arguments.file("image_file"):
-        return predict.sent_picture(model)
-    service = get_service()
-    asked = kept.find_kept(service, model, key)
-    if path := asked["asked"].get("image_path"):
-        return pictures.from_path(service, path), path
-    if record := asked["asked"].get("record"):
-        return pictures.from_record(service, model, record), record
-    return kept.kept_picture(service, model, key), str(asked["about"]["name"])
-
-
 def _keep(model: Job, body: dict[str, Any], picture: Picture, name: str) -> dict[str, Any]:
     """`kept` or, where that does not work, `not_kept`: the answer is there all the same."""
-    fields = {key: arguments.text(key) for key in sorted(arguments.sent_names()) if key not in NOT_ASKED}
-    if key := fields.pop("answer", ""):
-        asked = kept.find_kept(get_service(), model, key)["asked"]
-        fields |= {place: asked[place] for place in ("image_path", "record") if asked.get(place)}
-    asked_with = {place: value for place, value in fields.items() if value}
-    if isinstance(picture, bytes) and not asked_with.get("image_path"):
-        asked_with["image_file"] = name
+    sent = arguments.file("image_file")
+    taken = {"image_path", "record"} if sent else set()  # the file is what counts
+    fields = {key: value for key in sorted(arguments.sent_names() - NOT_ASKED - taken) if (value := arguments.text(key))}
+    asked = {**fields, "image_file": name} if sent else fields
     data = picture if isinstance(picture, bytes) else None
     try:
-        kept_as = kept.keep(get_service(), model, body, user=current_user(), asked=asked_with, picture=data)
+        kept_as = kept.keep(get_service(), model, body, user=current_user(), asked=asked, picture=data)
     except DigitsError as error:
         return {"not_kept": str(error)}
     return {"kept": _with_addresses(model, kept.find_kept(get_service(), model, kept_as)["about"])}
@@ -199,7 +182,7 @@ def _with_addresses(model: Job, about: dict[str, Any]) -> dict[str, Any]:
     key = about["key"]
     page = url_for("pretrained.show" if model.kind == Kind.PRETRAINED else "models.show", job_id=model.id)
     addresses = {
-        "url": f"{page}?answer={key}#try-one",
+        "url": f"{page}?answer={key}#test",
         "json": url_for("inference.kept_answer_json", job_id=model.id, key=key),
         "picture_url": url_for("inference.kept_picture", job_id=model.id, key=key) if about.get("picture") else "",
     }

@@ -41,7 +41,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
     return {
         "classifies": classifies(model),
         "joins": task.answers_join,
-        "view": _first_view(service, model, task),
+        "views": _views(service, model, task),
         "snapshots": list_snapshots(service, model, with_best=True),
         "splits": splits,
         "sample_split": split.removesuffix("_db"),
@@ -52,11 +52,10 @@ def inference_forms(model: Job) -> dict[str, Any]:
     }
 
 
-def _first_view(service: Service, model: Job, task: tasks.Task) -> str:
-    """The view that is chosen at first: one with the id of the data set's plugin, as such come in pairs, else the task's."""
+def _views(service: Service, model: Job, task: tasks.Task) -> list[dict[str, Any]]:
+    """The views that fit, the one to choose at first in front."""
     dataset = service.store.find(model.dataset_id) if model.dataset_id else None
-    own = dataset.extension if dataset is not None else ""
-    return own if own in {view["id"] for view in plugins.views(service)} else task.views[0]
+    return plugins.fitting_views(service, task.views, dataset.extension if dataset is not None else "")
 
 
 def _base64(data: bytes) -> str:

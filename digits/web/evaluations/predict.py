@@ -50,6 +50,8 @@ OWN_ARGUMENTS = ALWAYS_OURS | {
     "db_path",
     *FIELDS,
     "record",
+    "second",
+    "second_epoch",
     "show_visualizations",
 }
 LAYERS = "Also show weights and activations of every layer."

@@ -35,7 +35,6 @@ def blueprint() -> Blueprint:
             "plugin_menu": lambda: plugins.menu(get_service()),
             "plugin_testing": plugin_testing,
             "plugin_testers": testers,
-            "plugin_views": views,
         }
     )
     return area
@@ -81,11 +80,6 @@ def static_file(kind: str, extension_id: str, name: str) -> Response:
     response = Response(body, content_type=content_type)
     response.cache_control.max_age = STATIC_SECONDS
     return response
-
-
-def views() -> list[dict[str, Any]]:
-    """The views to choose from."""
-    return plugins.views(get_service())
 
 
 def testers(model: Job) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
 import { el, find, icon, table as tableOf } from "../parts/elements.js";
 import { fixed, measured, percent } from "../parts/format.js";
 import { drawBoxes } from "./overlay_boxes.js";
+import { unpack } from "./suppression.js";
 import { ColourLayer, compose, decoded, grey, scaled, table } from "./overlay_maps.js";
 
 /** @typedef {Record<string, any> & {key: string}} Sample what is known of it before, or what was made of it */
@@ -339,9 +340,13 @@ class BoxesCard extends DrawnCard {
     this.picture = this.image && scaled(this.image, width, height);
   }
 
-  /** @param {Sample} made */
-  show({ boxes }) {
-    this.scene = { ...this.scene, boxes };
+  /**
+   * `candidates` are the boxes before the network suppressed some, where they are known, so that sliders can bring them back.
+   * @param {Sample} made
+   */
+  show({ boxes, candidates }) {
+    const known = candidates ? { boxes: unpack(candidates.boxes), most: candidates.most } : { boxes, most: 0 };
+    this.scene = { ...this.scene, ...known };
   }
 
   /** @param {Choice} choice */

@@ -1,182 +1,107 @@
 // @ts-check
-// Trying a model on its page, whatever its task: a picture that is dropped, pasted, chosen or clicked is answered at once.
+// Trying a model on its page, whatever its task: a picture that is dropped, pasted, chosen or clicked is answered at once, the
+// answer has an address, and a second model may answer beside it.
 
-import { CardBoard } from "../overlay/card_board.js";
-import { all, el, find, perhaps } from "../parts/elements.js";
-import { fixed } from "../parts/format.js";
+import { all, find, perhaps } from "../parts/elements.js";
 import { below, request } from "../parts/request.js";
-import { takeDrops } from "../parts/uploads.js";
+import { CodeOfQuestion } from "../room/code.js";
+import { fileOf, LastAnswers } from "../room/last.js";
+import { PictureChoice } from "../room/picture.js";
+import { Result } from "../room/result.js";
+import { SecondModel } from "../room/second.js";
+import { toast } from "../parts/dialogs.js";
 
-/** @typedef {[label: string, percent: number][]} Scores the best first */
-/**
- * What a model answers: scores, or samples for a board of cards.
- * @typedef {object} Extra
- * @property {Scores} predictions
- * @property {{prepare: number, forward: number}} seconds
- * @property {string} device
- * @property {string} note
- * @property {number} snapshot_epoch
- */
-/** @typedef {import("../overlay/sample_cards.js").SampleSet & Extra} Answer */
-
-const ASKED = ["snapshot_epoch", "image_file", "image_path", "record", "dont_resize"];
-const SMALL = 96; // pixels of a side; smaller pictures are not smoothed
+const ASKED = ["snapshot_epoch", "image_file", "image_path", "record", "dont_resize", "second", "second_epoch"];
 
 const form = find("#testing", document, HTMLFormElement);
 const one = find("[data-try-one]", form);
-const zone = find("[data-dropzone]", one);
-const file = find("#image_file", one, HTMLInputElement);
-const path = find("#image_path", one, HTMLInputElement);
-const record = perhaps("[data-record-field]", one, HTMLInputElement);
-const preview = find("[data-preview]", one, HTMLImageElement);
-const hint = find("[data-drop-hint]", one);
+const snapshot = find("[data-snapshot]", form, HTMLSelectElement);
+const whole = perhaps("#dont_resize", one, HTMLInputElement);
 const options = /** @type {HTMLInputElement[]} */ (all("[data-room-options] :is(input, select)[name]", one));
-const result = find("[data-result]", one);
-const board = find("[data-result-board]", one);
-let cards = /** @type {CardBoard | null} */ (null);
+const result = new Result(find("[data-result]", one));
+const picture = new PictureChoice(form, one, ask);
+const second = new SecondModel(form, () => picture.isChosen && ask(null));
+const last = new LastAnswers(form, one, showKept);
+const code = new CodeOfQuestion(form, one, () => {
+  const query = new URLSearchParams();
+  for (const [name, value] of question()) query.set(name, value instanceof File ? value.name : value);
+  return query;
+});
 let running = /** @type {AbortController | null} */ (null);
 
-const isChosen = () => file.files?.length || path.value.trim() || record?.value;
-
-/**
- * Only one way to choose a picture counts.
- * @param {HTMLInputElement | null} kept
- */
-function clearOthers(kept) {
-  for (const input of [file, path, record]) if (input && input !== kept) input.value = "";
-  for (const button of all("[data-record][aria-pressed='true']")) button.setAttribute("aria-pressed", "false");
-}
-
-/** The board with its options, made when the first answer wants it. */
-function boardOfCards() {
-  if (!cards) {
-    board.append(find("[data-result-parts]", one, HTMLTemplateElement).content.cloneNode(true));
-    cards = new CardBoard(board);
+/** What is asked, as the server knows it. */
+function question() {
+  const sent = new FormData(form), body = new FormData();
+  for (const name of [...ASKED, ...options.map((input) => input.name)]) {
+    const value = sent.get(name);
+    if (value instanceof File ? value.size : value) body.set(name, /** @type {any} */ (value));
   }
-  return cards;
+  if (!body.get("second")) body.delete("second_epoch");
+  return body;
 }
 
-/** @param {string} address of the picture, "" where the browser cannot show it */
-function showPicture(address) {
-  preview.hidden = !address;
-  hint.hidden = Boolean(address);
-  if (address) preview.src = address;
-}
-
-function chooseFile() {
-  if (!file.files?.length) return;
-  clearOthers(file);
-  showPicture(URL.createObjectURL(file.files[0]));
-  run();
-}
-
-function choosePath() {
-  if (!path.value.trim()) return;
-  clearOthers(path);
-  showPicture("");
-  run();
-}
-
-/** @param {HTMLElement} button */
-function chooseRecord(button) {
-  const chosen = button.dataset.record ?? "";
-  const [split, index] = chosen.split(":");
-  clearOthers(record);
-  button.setAttribute("aria-pressed", "true");
-  if (record) record.value = chosen;
-  showPicture(`${form.dataset.samples}?db=${split}&index=${index}&size=full`);
-  run();
-}
-
-/** @param {DataTransfer | null} transfer what was dropped or pasted */
-function take(transfer) {
-  const isPicture = (/** @type {File} */ { type, name }) => type.startsWith("image/") || /\.(tiff?|npy)$/i.test(name);
-  const found = [...(transfer?.files ?? [])].find(isPicture);
-  if (!found) return;
-  const list = new DataTransfer();
-  list.items.add(found);
-  file.files = list.files;
-  chooseFile();
-}
-
-async function run() {
+/** @param {AbortSignal | null} series that this question belongs to */
+async function ask(series) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  result.classList.add("busy");
-  const sent = new FormData(form);
-  const body = new FormData();
-  for (const name of [...ASKED, ...options.map((input) => input.name)]) {
-    const value = sent.get(name);
-    if (value) body.set(name, value);
-  }
+  series?.addEventListener("abort", () => running?.abort());
+  result.setBusy(true);
+  code.changed();
+  const body = question();
+  body.set("keep", "1");
   const started = performance.now();
   try {
     const answer = await request(below(form.dataset.answer ?? ""), { method: "POST", body, signal });
-    await showAnswer(answer, performance.now() - started);
+    await result.show(answer, performance.now() - started);
+    last.came(answer);
   } catch (error) {
     const { name, message } = /** @type {Error} */ (error);
     if (name === "AbortError") return;
-    showText(el("span", { class: "alert alert-danger d-block mb-0", role: "alert" }, message));
-    board.hidden = true;
-    showTime("");
+    result.fail(message);
+    last.name(null);
+    last.draw();
   }
-  result.classList.remove("busy");
-  result.scrollIntoView({ block: "nearest", behavior: "smooth" });
-}
-
-/** @param {...HTMLElement} content */
-const showText = (...content) => find("[data-result-text]", one).replaceChildren(...content);
-
-/** @param {string} text */
-function showTime(text) {
-  find("[data-result-time]", one).textContent = text;
+  result.setBusy(false);
+  if (!series) result.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
 /**
- * @param {Answer} answer
- * @param {number} milliseconds
+ * Fill the form with what a kept answer was asked with, and show it.
+ * @param {any} answer
  */
-async function showAnswer(answer, milliseconds) {
-  const { predictions, samples, seconds, device, note, snapshot_epoch: epoch } = answer;
-  board.hidden = predictions.length > 0;
-  if (predictions.length) showText(scores(predictions));
-  else {
-    showText();
-    boardOfCards().build(answer);
-    await boardOfCards().show(samples);
+async function showKept(answer) {
+  const { asked, kept } = answer;
+  running?.abort();
+  const epochs = [asked.snapshot_epoch, String(answer.snapshot_epoch)];
+  const known = [...snapshot.options].find(({ value }) => epochs.includes(value));
+  if (known) snapshot.value = known.value;
+  if (whole) whole.checked = Boolean(asked.dont_resize);
+  for (const input of options) {
+    if (input.type === "checkbox") input.checked = Boolean(asked[input.name]);
+    else if (asked[input.name] !== undefined) input.value = asked[input.name];
+    /** @type {any} */ else {input.value = /** @type {any} */ (input).defaultValue ?? /** @type {any} */
+        (input).options?.[0]?.value;}
   }
-  const time = (/** @type {number} */ value) => `${fixed(value, 0)} ms`;
-  const steps = `read ${time(seconds.prepare * 1000)}, predicted ${time(seconds.forward * 1000)}`;
-  showTime(
-    `Epoch ${epoch}: ${steps} on the ${device === "cpu" ? "CPU" : "GPU"}, answered after ${time(milliseconds)}. ${note}`.trim(),
-  );
+  second.choose(asked.second ?? "", answer.second?.model_name ?? "", asked.second_epoch ?? "");
+  if (asked.record) picture.setRecord(asked.record);
+  else if (asked.image_path) picture.setPath(asked.image_path);
+  else if (kept.picture_url) await fileOf(kept).then((file) => picture.setFile(file), (error) => toast(error.message, "error"));
+  result.setBusy(false);
+  await result.show(answer, null);
+  code.changed();
 }
 
-/** @param {Scores} predictions */
-function scores(predictions) {
-  const items = predictions.map(([label, percent], place) => {
-    const badge = el("span", { class: `badge ${place ? "text-bg-secondary" : "text-bg-primary"}` }, `${fixed(percent, 2)}%`);
-    return el("li", { class: "list-group-item", style: `--share: ${percent}%` }, badge, el("strong", {}, label));
-  });
-  return el("ul", { class: "list-group predictions" }, ...items);
-}
+/** Whether the room can be seen; what it lists is loaded then. */
+const seen = new IntersectionObserver((entries) => {
+  if (!entries.some((entry) => entry.isIntersecting)) return;
+  seen.disconnect();
+  second.open().catch(() => {}); // without it there is no second model to choose, and all else works
+  last.open();
+});
+seen.observe(find("#inference"));
 
-file.addEventListener("change", chooseFile);
-path.addEventListener("change", choosePath);
-for (const field of [find("[data-snapshot]", form), perhaps("#dont_resize", one), ...options]) {
-  field?.addEventListener("change", () => isChosen() && run());
-}
-for (const button of all("[data-record]", one)) button.addEventListener("click", () => chooseRecord(button));
-takeDrops(zone, take);
-preview.addEventListener("load", () => {
-  preview.classList.toggle("small", Math.max(preview.naturalWidth, preview.naturalHeight) < SMALL);
-});
-preview.addEventListener("error", () => showPicture(""));
-document.addEventListener("paste", (event) => {
-  const isTyping = event.target instanceof Element && event.target.matches("input[type=text], textarea");
-  if (one.offsetParent && !isTyping) take(event.clipboardData);
-});
+for (const field of [snapshot, whole, ...options]) field?.addEventListener("change", () => picture.isChosen && ask(null));
 document.addEventListener("digits:content", () => {
   form.hidden = false; // the first snapshot is there
 });

@@ -143,7 +143,7 @@ export function takeDrops(element, take) {
  * @param {DataTransfer} transfer
  * @returns {Promise<Chosen[]>}
  */
-async function droppedFiles(transfer) {
+export async function droppedFiles(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => entry !== null);
   if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
   /** @type {Chosen[]} */
