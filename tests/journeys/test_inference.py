@@ -270,6 +270,47 @@ def test_each_snapshot_can_be_chosen(studio):
     assert wrong.status == 400
 
 
+def test_two_snapshots_answer_side_by_side_and_the_answer_stays(studio):
+    at = f"/models/{studio.model}"
+    offered = studio.get(f"{at}/seconds.json").json["models"]
+    assert offered[0]["id"] == studio.model
+    assert {"2", "4"} <= {row["choice"] for row in offered[0]["snapshots"]}
+    picture = {"image_file": ("rose.png", studio.paths["red rose"].read_bytes())}
+    asked = {"snapshot_epoch": "4", "second": studio.model, "second_epoch": "2", "keep": 1}
+    found = studio.post(f"{at}/answer.json", picture, **asked).json
+    alone = studio.post(f"{at}/answer.json", picture, snapshot_epoch="2").json
+    assert (found["snapshot_epoch"], found["second"]["snapshot_epoch"]) == (4, 2)
+    assert found["second"]["predictions"] == alone["predictions"]
+    assert "kept" not in alone
+    points = [abs(percent - dict(alone["predictions"])[name]) for name, percent in found["predictions"]]
+    assert found["difference"]["largest"] == pytest.approx(max(points), abs=0.02)
+    for one in (found, found["second"]):
+        assert one["seconds"]["prepare"] >= one["seconds"]["decode"] > 0
+        assert min(one["seconds"]["forward"], one["seconds"]["post"]) > 0
+    again = studio.get(found["kept"]["json"]).json
+    assert all(again[name] == found[name] for name in ("predictions", "difference", "second"))
+    assert studio.get(found["kept"]["picture_url"]).body == picture["image_file"][1]
+    assert studio.post(f"{at}/answer.json", picture, second=studio.dataset).status == 404
+    assert studio.post(f"{at}/answer.json", picture, second=studio.model, second_epoch="9").status == 404
+
+
+def test_the_code_of_a_question_runs_when_it_is_pasted(studio, tmp_path):
+    """Python, curl and the command, beside the picture, each as the page shows it."""
+    if studio.framework != "pytorch":
+        pytest.skip("the code is the same for every framework")
+    (tmp_path / "a rose.png").write_bytes(studio.paths["red rose"].read_bytes())
+    code = studio.get(f"/models/{studio.model}/code.json?image_file=a%20rose.png&snapshot_epoch=4").json
+    (tmp_path / "code.py").write_text(code["python"])
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    environment["DIGITS_DATA_DIRS"] = str(tmp_path)
+    for command in ([sys.executable, "code.py"], ["bash", "-c", code["curl"]], ["bash", "-c", code["command"]]):
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+        assert run.returncode == 0, run.stderr
+        first = json.loads(run.stdout)["predictions"][0][0] if run.stdout.startswith("{") else run.stdout
+        assert "red rose" in first, command
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [(b"", "empty"), (b"I am text", "no picture"), (b"\x89PNG\r\n\x1a\n" + b"x" * 50, "picture")],

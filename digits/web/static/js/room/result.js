@@ -79,7 +79,7 @@ export class Result {
     this.difference(answer.difference?.words ?? "");
     const named = answers.length > 1;
     await Promise.all(answers.map((one, number) => this.columns[number].show(one, named ? "AB"[number] : "")));
-    this.time(milliseconds === null ? "An answer that was kept." : `Answered after ${fixed(milliseconds, 0)} ms.`);
+    this.time(milliseconds === null ? "An answer that was kept." : `The question was answered after ${fixed(milliseconds, 0)} ms.`);
   }
 
   column() {
@@ -119,7 +119,7 @@ class Column {
     this.number = number;
     this.head = el("h3", { class: "answer-head" });
     this.text = el("div", {});
-    this.board = el("div", { hidden: true });
+    this.board = el("div", { hidden: true, "data-result-board": true });
     this.times = el("div", { class: "answer-times" });
     this.root = el("section", { class: "answer" }, this.head, this.text, this.board, this.times);
     this.cards = /** @type {CardBoard | null} */ (null);
