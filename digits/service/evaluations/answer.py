@@ -75,8 +75,9 @@ def ask_one(
     `sample_pages`), and where outputs are scores of classes the best `predictions` as `[label, percent]`. `nonfinite` is 1 where
     the answer holds NaN or infinity; `note` says what was converted of the picture.
 
-    `name` is shown for the picture, `truth` is its label as the records of the model's data set have it. One that is to be
-    `compared` also has the output in the pixels of the picture; `how` is as `predict.infer` takes it. Raises LoadImageError for what is no picture.
+    `name` is shown for the picture, `truth` is its label as the records of the model's data set have it, `how` is as
+    `predict.infer` takes it. One that is to be `compared` also has the output in the pixels of the picture. Raises LoadImageError
+    for what is no picture.
     """
     import numpy as np
 

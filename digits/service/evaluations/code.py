@@ -17,10 +17,11 @@ from digits.tasks.base import BOXES, MAP, NUMBERS, PICTURES
 FILE = "picture.png"  # where none was chosen yet
 TOKEN = "DIGITS_TOKEN"
 HOW = "digits token add NAME --scope run"
-ON, OFF = frozenset({"y", "1", "true", "on"}), frozenset({"", "n", "0", "false", "off"})
-OPTIONS = {"snapshot_epoch": "--epoch"}  # fields of a question, and the option of `digits predict` that means the same
-FLAGS = {"dont_resize": "--dont-resize"}
-KNOWN_TO_THE_COMMAND = {*OPTIONS, *FLAGS, "image_path", "record", "second", "second_epoch"}
+ON = frozenset({"y", "1", "true", "on"})
+# Fields of a question, and the options of `digits predict` that mean the same.
+OPTIONS = {"tile_overlap": "--tile-overlap", "tta": "--tta"}
+FLAGS = {"dont_resize": "--dont-resize", "tiling": "--tiling"}
+KNOWN_TO_THE_COMMAND = {*OPTIONS, *FLAGS, "snapshot_epoch", "image_path", "record", "second", "second_epoch"}
 SHOWN = {
     BOXES: 'for box in sample["boxes"]:\n    print(answer["class_labels"][box["class"]], box["score"], box["box"])',
     NUMBERS: 'print(sample["values"])',
@@ -109,4 +110,5 @@ def _command_of(question: Question, model: str, epoch: str) -> str:
     if epoch and epoch not in ("0", "-1"):
         words += ["--epoch", epoch]
     words += [option for name, option in FLAGS.items() if question.others.get(name, "").lower() in ON]
+    words += [word for name, option in OPTIONS.items() if (value := question.others.get(name)) for word in (option, value)]
     return shlex.join([*words, "--top", str(TOP), "--jobs-dir", question.jobs_dir]) + "\n"

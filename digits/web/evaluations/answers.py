@@ -61,8 +61,8 @@ def register(area: Blueprint) -> None:
     form={**QUESTION, "keep": "1: keep the answer with the model, as its page does; then it has `kept`."},
     json=True,
     answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes; `seconds`: "
-    "`decode`, a part of `prepare`, `prepare`, `forward`, `post`; with `second` the same of it as `second`, and `difference`; "
-    f"with `keep` `kept`: {ABOUT_KEPT}, or `not_kept`, why not.",
+    "`decode`, a part of `prepare`, `prepare`, `forward`, `post`; with `second` the same of it as `second`, and its "
+    f"`difference`; with `keep` `kept`: {ABOUT_KEPT}, or `not_kept`, why not.",
 )
 @needs(Scope.RUN, recorded=False)
 def answer(job_id: str) -> Any:

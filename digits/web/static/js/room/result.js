@@ -15,6 +15,7 @@ import { fixed } from "../parts/format.js";
  * @property {{decode?: number, prepare: number, forward: number, post?: number}} seconds
  * @property {string} device
  * @property {string} note
+ * @property {string} [answered] how, where it was in tiles or as a mean
  * @property {number} snapshot_epoch
  * @property {string} [error] of a second model that gave no answer
  * @property {Answer} [second]
@@ -79,7 +80,9 @@ export class Result {
     this.difference(answer.difference?.words ?? "");
     const named = answers.length > 1;
     await Promise.all(answers.map((one, number) => this.columns[number].show(one, named ? "AB"[number] : "")));
-    this.time(milliseconds === null ? "An answer that was kept." : `The question was answered after ${fixed(milliseconds, 0)} ms.`);
+    this.time(
+      milliseconds === null ? "An answer that was kept." : `The question was answered after ${fixed(milliseconds, 0)} ms.`,
+    );
   }
 
   column() {
@@ -184,7 +187,7 @@ class Column {
  * A bar of the steps and their times in words.
  * @param {Answer} answer
  */
-function timesOf({ seconds, device, note }) {
+function timesOf({ seconds, device, note, answered }) {
   const decode = seconds.decode ?? 0;
   const spent = { decode, resize: Math.max(0, seconds.prepare - decode), forward: seconds.forward, post: seconds.post ?? 0 };
   const total = Object.values(spent).reduce((sum, value) => sum + value, 0) || 1;
@@ -201,6 +204,7 @@ function timesOf({ seconds, device, note }) {
     el("div", { class: "step-bar", "aria-hidden": "true" }, ...bar),
     el("div", { class: "steps" }, ...items, where),
     note && el("p", { class: "answer-note" }, note),
+    answered && el("p", { class: "answer-note" }, `Answered ${answered}.`),
   ].filter((child) => child instanceof HTMLElement);
 }
 
