@@ -24,10 +24,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from digits.domain.jobs import FINISHED, Status
+from digits.domain.jobs import FINISHED, Kind, Status
 from digits.service.models.store_building import build_store
 from digits.storage.exports import exports_of
 from digits.storage.files import read_json
+from digits.storage.jobs.store import JobQuery
 from digits.testing.runs import metric_lines
 from digits.utils.processes import ProcessIdentity, signal_process
 from tests.faults.test_campaign import Campaign, Case
@@ -56,7 +57,7 @@ class Rooms(Campaign):
 
     def export(self) -> str:
         self.client.json(f"/models/{self.model_id}/exports.json", format="onnx", username="me")
-        return str(max(job.id for job in self.service.store.children(self.model_id)))
+        return max(job.id for job in self.service.store.query(JobQuery(kind=Kind.EXPORT)).jobs)
 
     def exported(self, job_id: str) -> Any:
         (entry,) = [one for one in exports_of(self.service.folder(self.model_id)) if one.job_id == job_id]
