@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from digits.cli import COMMANDS
 from digits.config import Settings, load
@@ -46,6 +50,35 @@ def test_the_container_is_made_of_what_there_is() -> None:
     assert not [name for name in copied if not (DOCS.parent / name).exists()]
     settings = {field.name for field in fields(Settings)}
     assert set(re.findall(r"DIGITS_(\w+)=", text + PAGE)) <= {name.upper() for name in settings} | {"CONFIG"}
+
+
+def test_each_line_of_the_container_holds() -> None:
+    """As far as that can be seen without building it: its Python, its packages, its program, how it is asked for its health."""
+    text = (DOCS / "Dockerfile").read_text()
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]
+    python = re.search(r"^FROM python:([\d.]+)-slim$", text, re.MULTILINE)
+    assert python is not None
+    assert SpecifierSet(project["requires-python"]).contains(python[1])
+    lines = (DOCS.parent / "constraints.txt").read_text().splitlines()
+    pinned = {Requirement(line).name for line in lines if line[:1].isalpha()}
+    installed = " ".join(re.findall(r"^RUN pip install (.*)$", text, re.MULTILINE))
+    wanted = set(re.findall(r" ([a-z]+)", installed))
+    assert {"torch", "torchvision"} <= wanted & pinned
+    program, words = (json.loads(re.search(rf"^{name} (.*)$", text, re.MULTILINE)[1]) for name in ("ENTRYPOINT", "CMD"))  # type: ignore[index]
+    assert program[0] in project["scripts"]
+    assert words[0] in COMMANDS
+    health = re.search(r'^HEALTHCHECK CMD python -c "(.*)"$', text, re.MULTILINE)
+    assert health is not None
+    compile(health[1], "HEALTHCHECK", "exec")
+    host, port = re.search(r"http://([\d.]+):(\d+)/health", health[1]).groups()  # type: ignore[union-attr]
+    assert (int(port), f"EXPOSE {port}\n" in text) == (Settings().port, True)
+    assert host == "127.0.0.1", "which is a known name whatever allowed_hosts says"
+    asked = subprocess.run([sys.executable, "-c", health[1]], capture_output=True, text=True)
+    assert "URLError" in asked.stderr, "no server: not healthy"
+    said = {line.split()[0] for line in text.splitlines() if line and not line.startswith("#")}
+    known = {"FROM", "RUN", "COPY", "WORKDIR", "USER", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+    assert said == known
+    assert text.index("USER digits") < text.index("ENTRYPOINT"), "it does not run as root"
 
 
 def test_the_commands_of_the_page_are_commands() -> None:

@@ -8,6 +8,7 @@ what it had put aside is restored, at the next look after its end; what was dele
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -17,10 +18,11 @@ from pathlib import Path
 from digits.domain.exports import Export
 from digits.domain.jobs import Status
 from digits.errors import StorageError
-from digits.storage.files import is_disk_full, read_json, sync_directory, write_json
+from digits.storage.files import cannot_write, free_bytes, is_disk_full, read_json, sync_directory, write_json
 from digits.storage.folders import JobFolder
 
 FACTS = "export.json"
+FULL = 1 << 20  # bytes that are left of a disk on which something could not be written
 PART, OLD, GONE = ".part", ".old", ".gone"  # half written, put aside for a newer one, deleted
 
 
@@ -40,6 +42,10 @@ def writing(model: JobFolder, job_id: str) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
+    except Exception as error:
+        if not is_disk_full(error) and free_bytes(model.path) < FULL:  # libraries that write say so in words of their own
+            raise cannot_write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), part) from error
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
