@@ -32,7 +32,7 @@ from tests.service.models.test_predict_tasks import dataset_for, text_for
 pytestmark = pytest.mark.long
 CLASSIFY = "/models/images/classification/classify_one.json"
 NAMES = {"classification": "lenet", "detection": "detector"}
-TASKS = ["classification", "segmentation", "detection", "regression"]
+TASKS = ["classification", "segmentation", "detection", "regression", "processing"]
 Install = Callable[[str, list[str]], Path]
 
 

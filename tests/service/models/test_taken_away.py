@@ -3,33 +3,38 @@ card, a report, a repository of Triton, a page."""
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import json
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
-from digits.domain.exports import ExportSpec
+from digits.domain.exports import Export, ExportSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Status, UserColumns
 from digits.domain.training import TrainingSpec
 from digits.engines.base import get_engine
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.archives import Archive, file_stem, model_archive
-from digits.service.models.packages import package
+from digits.service.models.packages import Source, package, triton_config
 from digits.storage.exports import exports_of
 from digits.storage.jobs.store import Job
 from digits.testing.runs import make_dataset, striped_pictures, train
 from digits.worker import export
 from digits.worker.runtime import WorkerContext
 from tests.builders import make_job
+from tests.journeys.client import multipart
 from tests.worker.test_export import TEXT
 
 HOSTILE = 'a | <b>model</b> & "more"'
@@ -102,6 +107,8 @@ def test_all_that_is_taken_away(service: Service, model: Job, tmp_path: Path) ->
     assert json.loads((tmp_path / "archive" / "parity.json").read_text())[0]["format"] == "onnx"
     assert "validation pictures" in (tmp_path / "archive" / "PARITY.md").read_text()
 
+    check_image(tmp_path / "archive", set(files))
+
     repository = unpacked(package(service, model, made, "triton"), tmp_path / "triton")
     (config,) = (name for name in repository if name.endswith("config.pbtxt"))
     name = config.split("/")[0]
@@ -110,6 +117,7 @@ def test_all_that_is_taken_away(service: Service, model: Job, tmp_path: Path) ->
     assert 'name: "features"\n    data_type: TYPE_FP32\n    dims: [ 3, 12, 12 ]' in text
     assert 'dims: [ 2 ]\n    label_filename: "labels.txt"' in text
     assert f"{name}/1/model.onnx" in repository
+    check_triton(tmp_path / "triton" / name)
     with pytest.raises(BadRequest, match="triton, web"):
         package(service, model, made, "../x")
 
@@ -167,6 +175,71 @@ def ask_server(folder: Path, picture: Path) -> dict[str, float]:
                     assert "error" in json.loads(answer.read())
             with urllib.request.urlopen(f"{address}predict", data=picture.read_bytes(), timeout=60) as answer:
                 found: dict[str, float] = json.loads(answer.read())
-                return found
+            data, kind = multipart({}, {"image_file": ("picture.png", picture.read_bytes())})
+            form = urllib.request.Request(f"{address}predict", data, {"Content-Type": kind})
+            with urllib.request.urlopen(form, timeout=60) as answer:
+                assert json.loads(answer.read()) == found
+            return found
         finally:
             server.terminate()
+
+
+def check_image(folder: Path, files: set[str]) -> None:
+    """The Dockerfile, line by line: what it starts from has a version, what it copies is there, what it runs is a script of the
+    archive with arguments that this takes, at the port that it shows and asks."""
+    lines = [line.partition(" ") for line in (folder / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    words: dict[str, list[str]] = {}
+    for word, _, rest in lines:
+        words.setdefault(word, []).append(rest)
+    assert set(words) == {"FROM", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "CMD"}
+    assert re.fullmatch(r"python:3\.\d+-slim", words["FROM"][0])
+    for pattern in (name for rest in words["COPY"] for name in rest.split()[:-1]):
+        assert fnmatch.filter(files, pattern), f"{pattern} is not in the archive"
+    program, script, *arguments = json.loads(words["CMD"][0])
+    assert (program, script) == ("python", "server.py")
+    told = alone(folder, script, "--help")
+    assert all(argument in told for argument in arguments if argument.startswith("--"))
+    port = arguments[arguments.index("--port") + 1]
+    asked = json.loads(words["HEALTHCHECK"][0].removeprefix("CMD "))
+    compile(asked[-1], "HEALTHCHECK", "exec")
+    assert words["EXPOSE"] == [port]
+    assert f":{port}/health" in asked[-1]
+    assert words["USER"][0].isdigit(), "not root"
+    needs = (folder / "requirements.txt").read_text().split()
+    assert all(re.fullmatch(r"(numpy|onnxruntime|pillow)>=[\d.]+", need) for need in needs)
+    assert len(needs) == 3
+
+
+def check_triton(folder: Path) -> None:
+    """What the configuration says is what the file takes and gives, in Triton's own words."""
+    configuration = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="tritonclient[grpc] is not installed")
+    from google.protobuf import text_format
+
+    config = text_format.Parse((folder / "config.pbtxt").read_text(), configuration.ModelConfig())
+    assert (config.name, config.platform) == (folder.name, "onnxruntime_onnx")
+    assert config.max_batch_size > 1
+    session = onnxruntime.InferenceSession(folder / "1" / "model.onnx", providers=["CPUExecutionProvider"])
+    for told, real in ((config.input, session.get_inputs()), (config.output, session.get_outputs())):
+        assert [one.name for one in told] == [one.name for one in real]
+        for one, other in zip(told, real, strict=True):
+            assert not isinstance(other.shape[0], int), "batches of any size"
+            assert list(one.dims) == [side if isinstance(side, int) else -1 for side in other.shape[1:]]
+            assert (one.data_type, other.type) == (configuration.TYPE_FP32, "tensor(float)")
+    assert (folder / config.output[0].label_filename).read_text() == "left\n<right>\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims", "reshaped"),
+    [(["batch", "found", 6], [-1, 6], None), (["batch", 3, "height", "width"], [3, -1, -1], None), (["batch"], [1], [])],
+)
+def test_triton_is_told_of_outputs_of_every_kind(service: Service, shape: list[Any], dims: list[int], reshaped: Any) -> None:
+    configuration = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="tritonclient[grpc] is not installed")
+    from google.protobuf import text_format
+
+    about = {"input": "features", "shape": ["batch", 3, "height", 20], "outputs": {"boxes": shape}}
+    export = Export("onnx", 1.0, "", "x", 1.0, (), 0.0, 1, facts={"inputs": {"model_plain.onnx": about}})
+    source = Source(make_job(service), export, Path(), {"task": "generic", "class_labels": []})
+    config = text_format.Parse(triton_config("a", source), configuration.ModelConfig())
+    assert list(config.input[0].dims) == [3, -1, 20]
+    assert list(config.output[0].dims) == dims
+    assert config.output[0].HasField("reshape") == (reshaped is not None)
