@@ -1,16 +1,19 @@
-"""Exports and the graph of a network on a model's page, in a real browser: Netron draws offline, in a frame of its own."""
+"""Exports, the graph of a network (Netron draws offline, in a frame of its own) and an archive that is taken in, in a browser."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
-from digits.domain.jobs import Status
+from digits.domain.jobs import Kind, Status
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.networks import catalog
 from digits.service import Service
+from digits.service.models.archives import model_archive
 from digits.storage.jobs.store import Job
 from digits.testing.runs import make_dataset, striped_pictures, train
 from tests.browser.conftest import name_yourself
@@ -81,3 +84,40 @@ def test_a_model_is_exported_from_its_page(page: Page, context: BrowserContext, 
     row.get_by_role("button", name="Delete PyTorch program, epoch 2").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(exports.get_by_text("There is no export.")).to_be_visible()
+
+
+def test_an_archive_is_uploaded_tested_and_chosen(
+    page: Page, context: BrowserContext, live_server: RunningServer, model: Job, tmp_path: Path
+) -> None:
+    """Uploaded, listed, tested without training, chosen for a new model."""
+    service = live_server.service
+    (tmp_path / "net.zip").write_bytes(b"".join(model_archive(service, model, "zip").chunks))
+    (tmp_path / "page.zip").write_bytes(b"<html>")
+    features, labels = striped_pictures(18, 28, seed=2)
+    dataset = make_job(service, kind=Kind.DATASET, name="other stripes", status=Status.DONE)
+    make_dataset(service.folder(dataset.id).path, features, labels, class_labels=("left", "right"))
+    name_yourself(context, live_server)
+    page.goto(f"{live_server.url}/pretrained_models/new")
+    archive = page.get_by_role("region", name="An archive")
+    archive.get_by_label("Archive", exact=True).set_input_files(tmp_path / "page.zip")
+    archive.get_by_role("button", name="Upload the archive").click()
+    expect(page.get_by_text("Incorrect archive type")).to_be_visible()
+    archive.get_by_label("Archive", exact=True).set_input_files(tmp_path / "net.zip")
+    archive.get_by_label("Name").fill("<i>taken in</i>")
+    archive.get_by_role("button", name="Upload the archive").click()
+    expect(page).to_have_url(re.compile(r"/pretrained_models/\d"))
+    start = page.get_by_role("link", name="New model from it")
+    expect(start).to_be_visible(timeout=SECONDS)
+
+    page.set_viewport_size({"width": 400, "height": 800})
+    Image.fromarray(features[0, 0]).save(tmp_path / "picture.png")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "picture.png")
+    expect(page.get_by_text("left").first).to_be_visible(timeout=SECONDS)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{live_server.url}/pretrained_models")
+    expect(page.get_by_role("row", name="<i>taken in</i>")).to_be_visible()
+    page.get_by_role("link", name="<i>taken in</i>").click()
+    start.click()
+    expect(page.get_by_role("tab", name="Pretrained")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("radio", name="<i>taken in</i>")).to_be_checked()
