@@ -51,26 +51,40 @@ export async function drawCurves(box, found, options) {
   for (const old of [...box.children]) {
     if (old instanceof HTMLElement && !names.includes(old.dataset.key ?? "")) old.remove();
   }
-  for (const name of names) {
-    let holder = [...box.children].find((child) => child instanceof HTMLElement && child.dataset.key === name);
-    const title = found.metrics[name]?.title ?? name;
-    if (!holder) {
-      const area = el("div", { class: "chart", role: "group", "aria-label": `${title} of all runs` });
-      holder = el("figure", { class: "chart-box", "data-key": name }, el("figcaption", {}, title, chartMenu(area, title)), area);
-    }
-    box.append(holder);
-    const area = /** @type {HTMLElement} */ (holder.lastElementChild);
-    const percent = found.metrics[name]?.unit === "%";
-    const traces = runTraces(found, name, options, strokes, percent ? 100 : 1);
+  const areas = names.map((name) => place(box, name, found.metrics[name]?.title ?? name, Plotly)); // all first: they share the width
+  names.forEach((name, i) => {
+    const percent = found.metrics[name]?.unit === "%", factor = percent ? 100 : 1;
+    const traces = runTraces(found, name, options, strokes, factor);
     const y = { type: options.log && !percent ? "log" : "linear", ticksuffix: percent ? " %" : "" };
-    const shapes = baselineShapes(found, name, percent ? 100 : 1);
+    const shapes = baselineShapes(found, name, factor);
     Plotly.react(
-      area,
-      [...bands(found, name, options, strokes, percent ? 100 : 1), ...traces],
+      areas[i],
+      [...bands(found, name, options, strokes, factor), ...traces],
       layout({ x: UNITS[options.x], yaxis: y, showlegend: false, hovermode: "closest", shapes, uirevision: options.x }),
       CONFIG,
     );
+  });
+}
+
+/**
+ * Where a chart is drawn: at the end of the box, where it has been before if it has. It keeps the width of its place.
+ * @param {HTMLElement} box
+ * @param {string} name
+ * @param {string} title
+ * @param {any} Plotly
+ * @returns {HTMLElement}
+ */
+function place(box, name, title, Plotly) {
+  const known = [...box.children].find((child) => child instanceof HTMLElement && child.dataset.key === name);
+  if (known) {
+    box.append(known);
+    return /** @type {HTMLElement} */ (known.lastElementChild);
   }
+  const area = el("div", { class: "chart", role: "group", "aria-label": `${title} of all runs` });
+  const fit = () => area.classList.contains("js-plotly-plot") && area.offsetWidth && Plotly.Plots.resize(area);
+  new ResizeObserver(fit).observe(area);
+  box.append(el("figure", { class: "chart-box", "data-key": name }, el("figcaption", {}, title, chartMenu(area, title)), area));
+  return area;
 }
 
 /**

@@ -290,7 +290,8 @@ function bestMark(best, state) {
   const tint = colour(2);
   const upright = { yref: "paper", y0: 0, y1: 1, line: { color: tint, width: 1.5, dash: "dot" } };
   const line = { type: "line", x0: best.epoch, x1: best.epoch, ...upright };
-  const side = best.epoch > state.epochs / 2 ? "right" : "left";
+  const { train, val } = state.curves;
+  const side = best.epoch > Math.max(train.epoch.at(-1) ?? 0, val.epoch.at(-1) ?? 0) / 2 ? "right" : "left";
   const above = { yref: "paper", y: 1, showarrow: false, xanchor: side, yanchor: "top" };
   const note = { x: best.epoch, text: "best", ...above, font: { size: 11, color: tint } };
   const guess = state.baseline?.values[best.name];
