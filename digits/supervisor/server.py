@@ -35,6 +35,7 @@ from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import AugmentationPreviews, NetworkChecks
 from digits.supervisor.process_pool import PooledProcess, ProcessPool
 from digits.supervisor.tensorboards import TensorBoards
+from digits.utils.collection import give_back_memory
 from digits.utils.processes import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
@@ -175,6 +176,7 @@ def run(
                 logger.info("Supervises %s (pid %d).", jobs_dir.path, os.getpid())
                 if supervisor.identity.copy_of:
                     logger.info("%s", copy_words(supervisor.identity))
+                give_back_memory()
                 _loop(server.tick, control.wake, signals.is_set)
             finally:
                 signals.report()

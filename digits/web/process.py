@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from digits.config import Settings
 
+SMALL = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536"}  # many threads that take turns need no heap each
+
 
 def web_command() -> list[str]:
     """The command that starts the web process; its settings come from `web_environment`."""
@@ -17,4 +19,4 @@ def web_command() -> list[str]:
 def web_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` with every setting as its `DIGITS_*` variable, so that the web process has the same ones."""
     own = {f"DIGITS_{name.upper()}": str(value) for name, value in dataclasses.asdict(settings).items()}
-    return {**environ, **own}
+    return {**SMALL, **environ, **own}

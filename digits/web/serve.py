@@ -19,6 +19,7 @@ from gunicorn.glogging import Logger
 from digits import config
 from digits.config import Settings
 from digits.storage.modes import limit_process
+from digits.utils.collection import give_back_memory
 from digits.utils.masking import MaskedFormatter, log_to_stderr
 from digits.utils.processes import die_with_parent
 from digits.web.worker import Worker
@@ -62,7 +63,9 @@ class WebServer(BaseApplication):
             files.remove_left_over(service.jobs_dir.hidden / folder)
         if dropped := uploads.drop_stale(service, at_start=True):
             logger.info("Uploads that nobody went on sending for a day are removed: %s.", ", ".join(dropped))
-        return create_app(service)
+        app = create_app(service)
+        give_back_memory()
+        return app
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

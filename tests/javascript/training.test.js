@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { plan, smooth } from "../../digits/web/static/js/charts/training_charts.js";
+import { leftOut, plan, smooth } from "../../digits/web/static/js/charts/training_charts.js";
 import { shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
 import { isMean, NOTHING, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
 
@@ -201,4 +201,14 @@ Deno.test("smoothing has no bias at the start and leaves gaps", () => {
   assert.equal(first, 0);
   assert.equal(second, 0.5 / 0.75);
   assert.deepEqual(smooth([1, 2], 0), [1, 2]);
+});
+
+Deno.test("of ten thousand outputs some have a chart, and the others are counted", () => {
+  const values = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`own_${i}`, i]));
+  const state = training({ loss: 1, accuracy: 0.5, ...values });
+  const charts = plan(state);
+  assert.ok(charts.length < 40);
+  assert.deepEqual(charts.slice(0, 2).map(({ key }) => key.split("-")[0]), ["loss", "accuracy"]);
+  assert.ok(leftOut(state) > 9_900);
+  assert.equal(leftOut(training({ loss: 1, accuracy: 0.5 })), 0);
 });

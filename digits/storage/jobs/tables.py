@@ -293,6 +293,7 @@ def reserve_disk_space(engine: Engine, size: int = RESERVED_BYTES) -> None:
         cursor.execute("DROP TABLE reserve")
         raw.commit()
         cursor.execute("PRAGMA wal_checkpoint(RESTART)")
+        cursor.execute("PRAGMA shrink_memory")  # the pages of the reserve need not be remembered
         cursor.close()
     finally:
         raw.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,6 +14,7 @@ from digits.service import Service
 from digits.service import jobs as actions
 from digits.storage.jobs.store import Job, JobStore
 from tests.builders import make_job
+from tests.conftest import USER
 
 UNKNOWN = "20200101-000000-abcd"
 
@@ -52,6 +54,19 @@ def test_rename_and_notes(client: FlaskClient, service: Service, job: Job) -> No
     assert service.folder(job.id).user().name == "after"
     assert client.put(f"/models/{job.id}", data={"job_notes": " "}).status_code == 200
     assert service.store.get(job.id).notes == ""
+
+
+def test_of_two_tabs_that_rename_a_job_at_once_one_wins_everywhere(client: FlaskClient, service: Service, job: Job) -> None:
+    def rename(name: str) -> int:
+        tab = client.application.test_client()
+        tab.set_cookie("username", USER)
+        return tab.put(f"/jobs/{job.id}", data={"job_name": name}).status_code
+
+    with ThreadPoolExecutor(4) as tabs:
+        assert set(tabs.map(rename, [f"name {n}" for n in range(12)])) == {200}
+    name = service.store.get(job.id).name
+    assert name.startswith("name ")
+    assert service.folder(job.id).user().name == name
 
 
 def test_a_blank_name_is_refused(client: FlaskClient, job: Job) -> None:

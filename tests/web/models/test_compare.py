@@ -196,6 +196,18 @@ def test_what_cannot_be_compared_is_refused(client: FlaskClient, ids: str, statu
     assert client.get(f"/compare.json?ids={ids}").status_code == status
 
 
+def test_a_run_whose_folder_is_broken_is_compared_by_what_is_left(client: FlaskClient, service: Service, dataset: Job) -> None:
+    whole, broken = (train(client, service, dataset, range(4), model_name=name) for name in ("whole", "broken"))
+    folder = service.folder(broken)
+    folder.request_file.write_text("{")
+    folder.events_file.write_bytes(b"\xff\x00 no event\n" * 9 + b'{"type":"metric"')
+    found = compared(client, whole, broken)
+    assert [run["name"] for run in found["runs"]] == ["whole", "broken"]
+    assert found["curves"][broken]["val"]["epoch"] == []
+    assert client.get(f"/compare?ids={whole},{broken}").status_code == 200
+    assert [row["id"] for row in client.get("/jobs.json?kind=model&query=broken").json["rows"]] == [broken]
+
+
 def test_the_report_of_a_model_stands_alone(client: FlaskClient, service: Service, dataset: Job) -> None:
     model = train(client, service, dataset, range(9), model_name=HOSTILE)
     report = client.get(f"/models/{model}/report.html").get_data(as_text=True)

@@ -2,6 +2,7 @@
 // The curves of a training, one chart for each kind of output: losses, accuracies, others, the learning rate.
 
 import { el } from "../parts/elements.js";
+import { compact } from "../parts/format.js";
 import { chartMenu } from "./chart_menu.js";
 import { coursePlan, courseTraces } from "./course_charts.js";
 import { isOfClass, MEAN } from "../parts/training_state.js";
@@ -14,6 +15,8 @@ import { colour, CONFIG, layout, plain, plotly } from "./theme_plot.js";
 
 const SHARES = "Accuracy (%)"; // of what a network text calls an accuracy
 const MOST_CLASSES = 16; // in one chart
+const MOST_CURVES = 16; // in another chart
+const MOST_CHARTS = 24; // a network text may report thousands of outputs
 const FEW_POINTS = 60; // up to here each has a mark
 
 export class TrainingCharts {
@@ -28,6 +31,8 @@ export class TrainingCharts {
     this.large = large;
     /** @type {Map<string, HTMLElement>} */
     this.areas = new Map();
+    /** @type {HTMLElement | null} */
+    this.note = null;
   }
 
   /** @param {TrainingState} state */
@@ -39,10 +44,19 @@ export class TrainingCharts {
     const order = drawn.map(({ chart }) => chart.key);
     for (const key of [...this.areas.keys()]) if (!order.includes(key)) this.remove(key, Plotly);
     for (const { chart } of drawn) this.addArea(chart, order, Plotly); // all places first: they share the width
+    this.noteLeftOut(state);
     for (const { chart, traces } of drawn) {
       const named = traces.filter((trace) => trace.showlegend !== false).length;
       Plotly.react(this.areas.get(chart.key), traces, this.layout(state, chart, named), CONFIG);
     }
+  }
+
+  /** @param {TrainingState} state */
+  noteLeftOut(state) {
+    const count = leftOut(state), words = `${compact(count)} further outputs are not drawn; the CSV has them all.`;
+    if (count && !this.note) this.box.after(this.note = el("p", { class: "muted", "data-charts-left-out": "" }));
+    if (this.note) this.note.hidden = !count;
+    if (this.note && this.note.textContent !== words) this.note.textContent = words;
   }
 
   /**
@@ -171,7 +185,19 @@ export function plan(state) {
     names: names.slice(0, MOST_CLASSES),
   }));
   const rate = { key: "lr", kind: "lr", title: "Learning rate", unit: "", names: Object.keys(state.curves.lr.values) };
-  return [loss, ...families.values(), ...classes, rate, ...coursePlan(state)];
+  const outputs = [loss, ...families.values(), ...classes].slice(0, MOST_CHARTS);
+  for (const chart of outputs) chart.names = chart.names.slice(0, MOST_CURVES);
+  return [...outputs, rate, ...coursePlan(state)];
+}
+
+/**
+ * How many outputs no chart has; those of classes are in a table.
+ * @param {TrainingState} state
+ */
+export function leftOut(state) {
+  const drawn = new Set(plan(state).flatMap((chart) => chart.names));
+  const names = ["loss", "accuracy", "other"].flatMap((kind) => state.names(kind));
+  return names.filter((name) => !drawn.has(name)).length;
 }
 
 /**

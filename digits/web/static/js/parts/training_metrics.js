@@ -3,11 +3,12 @@
 
 import { isOfClass } from "./training_state.js";
 import { el, table } from "./elements.js";
-import { epochText, number, withUnit } from "./format.js";
+import { compact, epochText, number, withUnit } from "./format.js";
 
 /** @typedef {import("./training_state.js").TrainingState} TrainingState */
 
 const MOST_ROWS = 64;
+const MOST_METRICS = 200;
 const MOST_MISSING = 5;
 
 /** @type {Record<string, string>} */
@@ -30,7 +31,9 @@ export function metricsTable(state) {
   const names = measured.sort((a, b) => place(state, a) - place(state, b));
   if (!names.length) return null;
   const heads = ["Metric", "Best", "at epoch", "Last", ...(state.baseline ? ["Baseline"] : [])];
-  return scrolled(table(heads, names.map((name) => metricRow(state, name)), Boolean));
+  const rows = scrolled(table(heads, names.slice(0, MOST_METRICS).map((name) => metricRow(state, name)), Boolean));
+  const left = names.length - MOST_METRICS;
+  return left > 0 ? el("div", {}, rows, el("p", { class: "table-note muted" }, `And ${compact(left)} more, in the CSV.`)) : rows;
 }
 
 /**
