@@ -177,6 +177,8 @@ def started(tool: Tool, folder: Path) -> Iterator[tuple[psutil.Process, str, flo
                     answer.read()
                     break
                 time.sleep(0.02)
+            if process.poll() is not None:
+                raise SystemExit(f"{tool.name} did not start.")
             yield psutil.Process(process.pid), url, time.perf_counter() - began
         finally:
             members = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []

@@ -130,12 +130,13 @@ def edit(
     if tags is not None:
         changes["tags"] = clean_tags(tags)
     folder = service.folder(job.id)
-    try:
-        folder.write_user(replace(user_of(folder, job), **changes))
-    except StorageError:
-        service.store.get(job.id)  # NotFound where somebody deletes it at this moment
-        raise
-    return service.store.update(job.id, **changes)
+    with service.editing:  # two tabs: what is in the file last is in the row too
+        try:
+            folder.write_user(replace(user_of(folder, job), **changes))
+        except StorageError:
+            service.store.get(job.id)  # NotFound where somebody deletes it at this moment
+            raise
+        return service.store.update(job.id, **changes)
 
 
 def regroup_many(service: Service, jobs: Sequence[Job], group: str) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> I
 
     Raises DiskFull when the disk has no space left; the old file then stays as it was and nothing is left beside it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{threading.get_ident()}.{os.getpid()}.tmp")
     try:
         with open(temporary, mode) as handle:
             if permissions is not None:

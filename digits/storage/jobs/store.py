@@ -270,7 +270,7 @@ class JobReader:
             vocabulary = _vocabulary(session, query)
             statement = self._ordered(session, query, vocabulary, conditions(query, vocabulary))
             plain = statement.add_columns(keys.get(by, literal("")), JobRow.fold)
-            return [tuple(row) for row in session.connection().execute(plain)]
+            return list(session.connection().execute(plain).cursor.fetchall())
 
     def is_needed(self, job_id: str) -> bool:
         """Whether any job, in the trash or not, needs this one."""
