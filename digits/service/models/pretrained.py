@@ -33,6 +33,7 @@ from digits.storage.files import atomic, read_json
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
 from digits.storage.thresholds import FILE as THRESHOLDS
+from digits.storage.thresholds import read_thresholds
 from digits.tasks import GENERIC
 
 TYPE_NAME = "Pretrained Model"
@@ -161,6 +162,7 @@ def pretrained_dict(service: Service, job: Job) -> dict[str, Any]:
         "has_labels": bool(meta.get("class_labels") or job.summary.get("has_labels")),
         "origin": spec.origin,
         "about": about if isinstance(about, dict) else {},
+        "thresholds": read_thresholds(folder.path),
     }
     if shape:
         channels, height, width = shape

@@ -106,7 +106,8 @@ def upload_archive() -> Any:
 
 @shows_damage
 @describes(
-    answer="`id`, `name`, `status`, `framework`, `task`, `labels`, `image dimensions`, `snapshot_epoch`, `origin`, `about`."
+    answer="`id`, `name`, `status`, `framework`, `task`, `labels`, `image dimensions`, `snapshot_epoch`, `origin`, `about`, "
+    "`thresholds` (those that were chosen, by label)."
 )
 def show(job_id: str) -> Any:
     """A pretrained model."""

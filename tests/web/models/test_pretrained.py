@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.numpy
 from flask.testing import FlaskClient
@@ -17,6 +18,7 @@ from digits.service.models.pretrained import from_model
 from digits.storage.jobs.store import Job, JobQuery
 from digits.web.app import create_app
 from tests.builders import make_job
+from tests.service.finished_dataset import class_folder, finished_dataset
 from tests.service.models.test_archives import write_weights
 from tests.service.models.test_pretrained import GOOD, LINEAR, TEXT, info, zipped
 
@@ -80,6 +82,22 @@ def test_an_archive_is_taken_in_or_its_status_says_why_not(client: FlaskClient, 
     assert client.post("/pretrained_models/new.json", data={"job_name": ""}).json["errors"]["job_name"]
     files = {name: (io.BytesIO(b"x"), f"{name}.caffemodel") for name in ("weights_file", "model_def_file")}
     assert "weights of Caffe" in client.post("/pretrained_models/new", data={"job_name": "c", "framework": "caffe", **files}).text
+
+
+def test_the_form_offers_the_hub_where_the_setting_allows_it(client: FlaskClient, service: Service, tmp_path: Path) -> None:
+    features = {"train_db": np.zeros((9, 1, 28, 28), np.uint8), "val_db": np.zeros((3, 1, 28, 28), np.uint8)}
+    labels = {name: np.arange(len(found)) % 3 for name, found in features.items()}
+    dataset = finished_dataset(service, class_folder(tmp_path / "p", per_class=4), features, labels)
+    named = {"model_name": "m", "dataset": dataset.id, "method": "pretrained", "pretrained_networks": 'hf-hub:a/"b'}
+    assert "data-hub-name" not in client.get("/models/images/classification/new").text
+    assert "DIGITS_ALLOW_HUB=1" in client.post("/models/images/classification", data=named).text
+    other = create_app(replace(service, settings=replace(service.settings, allow_hub=True))).test_client()
+    other.post("/login", data={"username": "me"})
+    refused = other.post("/models/images/classification", data=named).text
+    assert "is no name of the hub" in refused
+    assert 'value="hf-hub:a/&#34;b"' in refused, "what was typed stays"
+    made = other.post("/models/images/classification.json", data={**named, "pretrained_networks": "hf-hub:a/b"}).json
+    assert "hf-hub:a/b" in service.folder(made["id"]).spec()["network"]
 
 
 def test_pages_of_pretrained_models_and_stores(client: FlaskClient, service: Service, model: Job, tmp_path: Path) -> None:

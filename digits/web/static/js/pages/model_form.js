@@ -6,6 +6,7 @@ import { copyText, toast } from "../parts/dialogs.js";
 import { all as allIn, el, find, pageData } from "../parts/elements.js";
 import { number } from "../parts/format.js";
 import { control as controlOf, isEdited, textOf } from "../parts/forms.js";
+import { attachHub, ofHub } from "../parts/hub_choice.js";
 import { describe, readForm } from "../parts/model_summary.js";
 import { networkTable } from "../parts/network_table.js";
 import { networkView } from "../parts/network_view.js";
@@ -72,7 +73,8 @@ const card = () =>
 const previous = () => {
   const name = tab === "pretrained" ? "pretrained_networks" : "previous_networks";
   const models = tab === "pretrained" ? data.pretrained : data.previous;
-  return models.find((model) => model.id === radios(`[name="${name}"]:checked`)[0]?.value);
+  const chosen = radios(`[name="${name}"]:checked`)[0]?.value;
+  return models.find((model) => model.id === chosen) || ofHub(chosen);
 };
 const ofOthers = () => tab === "previous" || tab === "pretrained"; // the network is that of another model
 
@@ -417,6 +419,7 @@ const searchSoon = debounced(findNetworks, 200);
 const drawRate = attachLearningRate(form, address("lr"));
 control("group_name").setAttribute("list", "groups");
 attachPreview(form);
+attachHub();
 attachDatasetSearch(form, (found) => {
   data.datasets = found;
   refresh();
