@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
 from tests.conftest import USER, RunningServer
 
@@ -37,6 +37,13 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page.on("console", lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None)
     yield page
     assert problems == []
+
+
+def view_of(page: Page) -> Frame:
+    """The frame in which the page of a model shows what a view made of a test."""
+    found = page.frame("room-view")
+    assert found is not None
+    return found
 
 
 def name_yourself(context: BrowserContext, server: RunningServer, user: str = USER) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import name_yourself
+from tests.browser.conftest import name_yourself, view_of
 from tests.browser.test_story import LONG
 from tests.conftest import RunningServer, start_server
 from tests.sunnybrook import Sunnybrook, copy_sunnybrook
@@ -97,16 +97,14 @@ def expect_overlay(page: Page, class_name: str) -> None:
     page.get_by_role("tab", name="Evaluate/Test").click()
     expect(page.locator("#view_extension_id")).to_have_value("image-segmentation")
     page.locator("fieldset.plugin-form [name=validation_record]").select_option(index=1)
-    with page.context.expect_page() as opened:
-        page.locator("fieldset.plugin-form").get_by_role("button", name="Test", exact=True).click()
-    results = opened.value
+    page.locator("fieldset.plugin-form").get_by_role("button", name="Test", exact=True).click()
+    results = view_of(page)
     sample = results.locator(".view-sample")
     expect(sample.locator("canvas")).to_be_visible()
     expect(sample).to_have_attribute("data-truth", re.compile("^data:image/png"))
     expect(results.locator(".legend")).to_contain_text(class_name)
     painted = "() => { const c = document.querySelector('.view-sample canvas'); return c.width >= 64 && c.height >= 64; }"
     results.wait_for_function(painted)
-    results.close()
 
 
 @pytest.mark.long
@@ -159,9 +157,8 @@ def test_packages_of_the_originals_time(page: Page, server: RunningServer) -> No
     expect(page.locator("[data-path-field] #legend_file")).to_be_visible()  # paths are completed in options too
     page.locator("fieldset.plugin-form [name=record]").select_option("4")
     page.locator("fieldset.plugin-form [name=count]").select_option("2")
-    with page.context.expect_page() as opened:
-        page.locator("fieldset.plugin-form").get_by_role("button", name="Test", exact=True).click()
-    results = opened.value
+    page.locator("fieldset.plugin-form").get_by_role("button", name="Test", exact=True).click()
+    results = view_of(page)
     expect(results.locator(".chart-sample")).to_have_count(2)
     expect(results.locator("#chart-last")).to_have_text("sample-000000001")  # jQuery in the header, filled in afterwards
     assert results.evaluate("[window.chart_names, window.chart_after]") == [["000000000", "000000001"], 2]

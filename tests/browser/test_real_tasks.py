@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Frame, Locator, Page, expect
 
-from tests.browser.conftest import name_yourself
+from tests.browser.conftest import name_yourself, view_of
 from tests.conftest import start_server
 from tests.journeys.client import GENERIC, Client
 from tests.journeys.test_real_tasks import SOLVER, TRAINING, angles, cells, noise, streets, take
@@ -74,7 +74,7 @@ def visit(page: Page, context: BrowserContext, client: Client, models: dict[str,
     return go
 
 
-def picture(page: Page, selector: str) -> np.ndarray:
+def picture(page: Page | Frame, selector: str) -> np.ndarray:
     """The pixels of a canvas (H, W, 4)."""
     program = """(selector) => {
         const { width, height } = document.querySelector(selector);
@@ -85,7 +85,7 @@ def picture(page: Page, selector: str) -> np.ndarray:
     return np.array(values, np.uint8).reshape(height, width, 4)
 
 
-def move(page: Page, selector: str, value: str) -> None:
+def move(page: Page | Frame, selector: str, value: str) -> None:
     page.locator(selector).fill(value)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
@@ -123,7 +123,7 @@ def test_streets(page: Page, visit: Any, client: Client, tmp_path: Path) -> None
     shown = picture(result, "canvas")
     move(result, "[data-option=opacity]", "0.9")
     assert not np.array_equal(picture(result, "canvas"), shown)
-    with result.expect_download() as waiting:
+    with page.expect_download() as waiting:
         result.get_by_role("button", name="Mask").click()
     waiting.value.save_as(tmp_path / "mask.png")
     mask = np.asarray(Image.open(tmp_path / "mask.png"))
@@ -150,7 +150,7 @@ def test_cells(page: Page, visit: Any, client: Client, tmp_path: Path) -> None:
     assert int(count.inner_text()) >= kept
     move(result, "[data-option=overlap]", "0")
     assert int(count.inner_text()) <= kept
-    with result.expect_download() as waiting:
+    with page.expect_download() as waiting:
         result.get_by_role("button", name="Boxes").click()
     waiting.value.save_as(tmp_path / "boxes.json")
     assert len(json.loads((tmp_path / "boxes.json").read_text())) == int(count.inner_text())
@@ -174,15 +174,13 @@ def test_numbers(page: Page, visit: Any) -> None:
     assert cell.inner_text() != trained
 
 
-def results_of(page: Page, client: Client, folder: str) -> Page:
-    """The results of the first picture of a folder, in a window of their own."""
+def results_of(page: Page, client: Client, folder: str) -> Frame:
+    """The results of the first picture of a folder, in their frame."""
     page.get_by_role("link", name="Test", exact=True).click()
     page.locator("#testing [name=image_path]").fill(first(client, folder))
-    with page.context.expect_page() as waiting:
-        page.get_by_role("button", name="Test one").click()
-    result = waiting.value
-    result.set_default_timeout(60_000)
-    result.locator("[data-drawn=yes]").wait_for()
+    page.get_by_role("button", name="Test one").click()
+    result = view_of(page)
+    result.locator("[data-drawn=yes]").wait_for(timeout=60_000)
     return result
 
 
@@ -192,3 +190,54 @@ def first(client: Client, folder: str) -> str:
 
 def job_of(page: Page) -> str:
     return page.url.rpartition("/")[2].partition("#")[0]
+
+
+def test_an_answer_has_an_address_and_a_second_one_stands_beside(
+    page: Page, context: BrowserContext, client: Client, models: dict[str, str]
+) -> None:
+    """Two files that are chosen at once, a second snapshot, the sliders, a reload, the code, and no camera."""
+    name_yourself(context, client.server)
+    address = f"{client.server.url}/models/{models['cells']}"
+    page.goto(f"{address}#test")
+    views = page.locator("#view_extension_id option")
+    expect(views).to_have_text(["Bounding boxes", "Raw data"])
+    files = [Path(first(client, "bccd/val")), Path(first(client, "bccd/train"))]
+    drop(page, files)
+    expect(page.locator("[data-many-progress]")).to_contain_text("2 pictures", timeout=60_000)
+    last = page.locator("[data-last-list] .last-answer")
+    for number in (0, 1):
+        expect(last.nth(number)).to_have_attribute("title", re.compile(re.escape(files[1 - number].name)))
+    page.select_option("[name=second]", models["cells"])
+    expect(page.locator("[data-answers]")).to_have_attribute("data-answers", "2")
+    expect(page.locator(".answer .step-bar")).to_have_count(2)
+    found = page.locator(".answer:visible [data-value]")
+    for score, words in (("1", "0 found"), ("0", "found")):
+        page.locator("#answer-score-0").fill(score)
+        expect(found.nth(1)).to_contain_text(words)  # the slider of the other follows
+    page.wait_for_url("**answer=*#test")
+    page.reload()
+    expect(page.locator("[data-difference]")).to_contain_text("box")
+    expect(page.locator("[name=second]")).to_have_value(models["cells"])
+    expect(page.locator(".last-answer[aria-pressed=true]")).to_have_count(1)
+    assert page.evaluate("document.querySelector('#image_file').files[0].name") == files[1].name
+    page.get_by_text("As code").click()
+    expect(page.locator("[data-code-text]")).to_contain_text(f"'{files[1].name}'")
+    page.get_by_role("button", name="Camera").click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("camera")
+    page.keyboard.press("Escape")
+
+
+def drop(page: Page, files: list[Path]) -> None:
+    """Drop files on the field for pictures."""
+    sent = [[file.name, list(file.read_bytes())] for file in files]
+    transfer = page.evaluate_handle(
+        """(files) => {
+            const transfer = new DataTransfer();
+            for (const [name, bytes] of files) {
+                transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+            }
+            return transfer;
+        }""",
+        sent,
+    )
+    page.dispatch_event("[data-dropzone]", "drop", {"dataTransfer": transfer})

@@ -2,6 +2,7 @@
 // Trying a model on its page, whatever its task: a picture that is dropped, pasted, chosen or clicked is answered at once, the
 // answer has an address, and a second model may answer beside it.
 
+import { toast } from "../parts/dialogs.js";
 import { all, find, perhaps } from "../parts/elements.js";
 import { below, request } from "../parts/request.js";
 import { CodeOfQuestion } from "../room/code.js";
@@ -9,7 +10,7 @@ import { fileOf, LastAnswers } from "../room/last.js";
 import { PictureChoice } from "../room/picture.js";
 import { Result } from "../room/result.js";
 import { SecondModel } from "../room/second.js";
-import { toast } from "../parts/dialogs.js";
+import { showViewsInPage } from "../room/view_frame.js";
 
 const ASKED = ["snapshot_epoch", "image_file", "image_path", "record", "dont_resize", "second", "second_epoch"];
 
@@ -91,6 +92,8 @@ async function showKept(answer) {
   await result.show(answer, null);
   code.changed();
 }
+
+showViewsInPage(form);
 
 /** Whether the room can be seen; what it lists is loaded then. */
 const seen = new IntersectionObserver((entries) => {

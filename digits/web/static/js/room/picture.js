@@ -175,6 +175,7 @@ export class PictureChoice {
     const series = new AbortController();
     const place = find("[data-many-progress]", this.one);
     for (const [number, picture] of pictures.entries()) {
+      this.series = null;
       this.setFile(picture);
       this.series = series; // which choosing another one ends
       place.textContent = `${number + 1} of ${pictures.length}: ${picture.name}`;
