@@ -189,7 +189,7 @@ def first(client: Client, folder: str) -> str:
 
 
 def job_of(page: Page) -> str:
-    return page.url.rpartition("/")[2].partition("#")[0]
+    return page.url.rpartition("/")[2].partition("#")[0].partition("?")[0]
 
 
 def test_an_answer_has_an_address_and_a_second_one_stands_beside(
