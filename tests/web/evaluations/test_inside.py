@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-import threading
-import time
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,25 +15,13 @@ import torch
 from flask.testing import FlaskClient
 from PIL import Image
 
-from digits.config import Settings
 from digits.domain.jobs import Kind, Status
 from digits.engines.inside import NOT_USED
-from digits.ipc import message_server
-from digits.ipc import supervisor_client as control
-from digits.predictor import server
-from digits.predictor.model import LoadedModel
-from digits.service import Service
-from digits.service.models.pretrained_form import from_files
 from digits.storage.jobs.store import Job
-from digits.web.app import create_app
-from digits.worker import embedding
-from digits.worker.runtime import WorkerContext
 from tests.builders import make_job
-from tests.conftest import TEMPLATES, USER
-from tests.service.finished_dataset import CLASSES, class_folder, finished_dataset, gradient
-from tests.service.models.test_pretrained import work
+from tests.inside_world import SIDE, World, opened
+from tests.service.finished_dataset import CLASSES
 
-SIDE = 12
 TEXT = """
 from torch import nn
 
@@ -60,92 +44,53 @@ def build_network(context):
 """
 
 
-@dataclass
-class World:
-    """A service whose predictors are threads of this process, a data set of three classes, two pretrained models."""
-
-    service: Service
-    client: FlaskClient
-    dataset: Job
-    model: Job
-    nothing: Job  # the same with a weight that is no number
+WIDE, NOTHING = "taken in", "bad"
 
 
 def weights(value: float) -> dict[str, torch.Tensor]:
-    """Of `Net`, the same in each place."""
+    """Of `Net`, random up to a value."""
     shapes = {"maps": (6, 3, 3, 3), "other": (6, 3, 5, 5), "wide": (100_000, 6), "head": (2, 100_000)}
     torch.manual_seed(1)
     found = {f"{name}.weight": torch.rand(shape) * value for name, shape in shapes.items()}
     return found | {f"{name}.bias": torch.zeros(shape[0]) for name, shape in shapes.items()}
 
 
-def pretrained(service: Service, folder: Path, name: str, value: float) -> Job:
-    torch.save(weights(value), folder / "w.pth")
-    (folder / "network.py").write_text(TEXT)
-    (folder / "labels.txt").write_text("red-to-right\nsomething else\n")
-    files = {"weights_file": folder / "w.pth", "model_def_file": folder / "network.py", "labels_file": folder / "labels.txt"}
-    sent = {key: str(path) for key, path in files.items()}
-    job = from_files(service, {"job_name": name, "width": SIDE, "height": SIDE, "image_type": "3", **sent}, USER)
-    work(service, job)
-    for state in (Status.WAIT, Status.RUN, Status.DONE):
-        job = service.store.transition(job.id, state)
-    return job
+@dataclass
+class Models:
+    """A world with a model that has a layer of 100,000 units, and the same with weights that are no numbers."""
+
+    world: World
+    model: Job
+    nothing: Job
+
+    @property
+    def client(self) -> FlaskClient:
+        return self.world.client
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("inside")
-    dirs = os.pathsep.join([str(folder), "/tmp"])
-    service = Service.open(Settings(jobs_dir=str(folder / "jobs"), auth=False, data_dirs=dirs))
-    sockets, threads, stop = dict[tuple[str, str], Path](), [], threading.Event()
-
-    def supervisor(_jobs_dir: Any, request: dict[str, str], _timeout: float = 0) -> dict[str, str]:
-        key = request["model_id"], request["snapshot"]
-        if key not in sockets:
-            path = sockets[key] = folder / f"{len(sockets)}.sock"
-            loaded = LoadedModel.open(service.folder(key[0]), key[1], "cpu")
-            threads.append(threading.Thread(target=server.serve, args=(loaded, path, stop, service.jobs_dir.scratch)))
-            threads[-1].start()
-            while not path.exists():
-                time.sleep(0.005)
-        return {"socket": str(sockets[key])}
-
-    app = create_app(service)
-    app.jinja_env.bytecode_cache = TEMPLATES
-    client = app.test_client()
-    assert client.post("/login", data={"username": USER}).status_code == 302
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(message_server, "ACCEPT_SECONDS", 0.02)
-        patch.setattr(control, "call", supervisor)
-        pictures = np.stack([gradient(n % 3, n).transpose(2, 0, 1) for n in range(9)])
-        labels = np.arange(9) % 3
-        dataset = finished_dataset(
-            service,
-            class_folder(folder / "pictures", 2),
-            dict.fromkeys(("train_db", "val_db"), pictures),
-            dict.fromkeys(("train_db", "val_db"), labels),
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    with opened(tmp_path_factory.mktemp("inside")) as world:
+        yield Models(
+            world, *(world.pretrained(name, TEXT, weights(value)) for name, value in ((WIDE, 0.01), (NOTHING, math.nan)))
         )
-        model, nothing = (pretrained(service, folder, name, value) for name, value in (("taken in", 0.01), ("bad", float("nan"))))
-        yield World(service, client, dataset, model, nothing)
-        stop.set()
-        for thread in threads:
-            thread.join(10)
-    service.close()
 
 
 def png(mode: str = "RGB", size: tuple[int, int] = (30, 20)) -> bytes:
     buffer = io.BytesIO()
-    Image.effect_noise(size, 90).convert(mode).save(buffer, "PNG")
+    deep = Image.fromarray(np.full(size[::-1], 40_000, np.uint16))
+    picture = deep if mode == "I;16" else Image.effect_noise(size, 90).convert(mode)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def test_a_pretrained_model_is_looked_into(world: World) -> None:
+def test_a_pretrained_model_is_looked_into(models: Models) -> None:
     """Its page, layers, a map of why, vectors: with pictures of a data set that it was not trained on and of another size."""
-    client, at, record = world.client, f"/models/{world.model.id}", f"record=val:1&dataset={world.dataset.id}"
+    client, at, record = models.client, f"/models/{models.model.id}", f"record=val:1&dataset={models.world.dataset.id}"
     page = client.get(f"{at}/inside").text
     assert "Pretrained models" in page
-    assert f'data-dataset="{world.dataset.id}"' in page  # the newest of its task
-    assert f'href="{at}/inside"' in client.get(f"/pretrained_models/{world.model.id}").text
+    assert f'data-dataset="{models.world.dataset.id}"' in page  # the newest of its task
+    assert f'href="{at}/inside"' in client.get(f"/pretrained_models/{models.model.id}").text
     found = client.get(f"{at}/inside.json?{record}").json
     shapes = {row["name"]: [one["shape"] for one in row["activations"]] for row in found["layers"]}
     assert shapes["data"] == [[3, SIDE, SIDE]]
@@ -157,28 +102,15 @@ def test_a_pretrained_model_is_looked_into(world: World) -> None:
     why = client.get(f"{at}/explain.json?method=grad_cam&target=something else&{record}").json
     assert (why["target"], why["layer"]) == (1, "other")
 
-    made = client.post(f"{at}/embeddings.json", data={"dataset": world.dataset.id, "layer": "other"}).json
-    assert made["pictures"] == f"/datasets/{world.dataset.id}/picture"
-    done = run(world, made["id"])
+    made = client.post(f"{at}/embeddings.json", data={"dataset": models.world.dataset.id, "layer": "other"}).json
+    assert made["pictures"] == f"/datasets/{models.world.dataset.id}/picture"
+    models.world.embed(made["id"])
+    done = client.get(f"{at}/embeddings/{made['id']}.json").json
     assert done["class_labels"] == ["red-to-right", "something else", CLASSES[1], CLASSES[2]]
     assert done["points"]["labels"] == [0, 2, 3] * 3
     with client.get(done["vectors"]) as sent:
         table = pq.read_table(io.BytesIO(sent.data))
     assert table["class"].to_pylist()[:3] == ["red-to-right", CLASSES[1], CLASSES[2]]
-
-
-def run(world: World, job_id: str) -> dict[str, Any]:
-    """Do the job of an embedding as its worker does; what its address says then."""
-    service = world.service
-    folder = service.folder(job_id)
-    context = WorkerContext(folder, service.jobs_dir, folder.request(), 1, 1, (), 60)
-    try:
-        embedding.run(context)
-    finally:
-        context.writer.close()
-    for state in (Status.WAIT, Status.RUN, Status.DONE):
-        service.store.transition(job_id, state)
-    return dict(world.client.get(f"/models/{world.model.id}/embeddings/{job_id}.json").json)
 
 
 @pytest.mark.parametrize(
@@ -204,37 +136,37 @@ def run(world: World, job_id: str) -> dict[str, Any]:
         ("explain.json?record=val:1&dataset=DATASET&method=occlusion&grid=99999999999999999999", 400, "grid"),
     ],
 )
-def test_what_is_refused_is_said(world: World, address: str, status: int, said: str) -> None:
-    named = address.replace("DATASET", world.dataset.id).replace("MODEL", world.model.id)
-    answer = world.client.get(f"/models/{world.model.id}/{named}")
+def test_what_is_refused_is_said(models: Models, address: str, status: int, said: str) -> None:
+    named = address.replace("DATASET", models.world.dataset.id).replace("MODEL", models.model.id)
+    answer = models.client.get(f"/models/{models.model.id}/{named}")
     assert answer.status_code == status, answer.text
     assert said in unescape(answer.text)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "1", "I;16"])
-def test_other_channels_sizes_and_depths_are_brought_to_the_models(world: World, mode: str) -> None:
-    sent = {"image_file": (io.BytesIO(png("L") if mode == "I;16" else png(mode)), "x.png")}
-    found = world.client.post(f"/models/{world.model.id}/inside.json", data=sent)
+def test_other_channels_sizes_and_depths_are_brought_to_the_models(models: Models, mode: str) -> None:
+    sent = {"image_file": (io.BytesIO(png(mode)), "x.png")}
+    found = models.client.post(f"/models/{models.model.id}/inside.json", data=sent)
     assert found.status_code == 200, found.text
     assert found.json["layers"][0]["activations"][0]["shape"] == [3, SIDE, SIDE]
 
 
-def test_weights_that_are_no_numbers_are_counted_and_not_explained(world: World) -> None:
-    at, record = f"/models/{world.nothing.id}", f"record=val:1&dataset={world.dataset.id}"
-    rows = {row["name"]: row for row in world.client.get(f"{at}/inside.json?{record}").json["layers"]}
+def test_weights_that_are_no_numbers_are_counted_and_not_explained(models: Models) -> None:
+    at, record = f"/models/{models.nothing.id}", f"record=val:1&dataset={models.world.dataset.id}"
+    rows = {row["name"]: row for row in models.client.get(f"{at}/inside.json?{record}").json["layers"]}
     assert rows["maps"]["weights"][0]["nonfinite"] == 6 * 27
     assert rows["maps"]["weights"][0]["histogram"] is None
-    assert world.client.get(f"{at}/inside/layer.json?layer=maps").json["drawing"]["reason"] == "None of its values is a number."
-    answer = world.client.get(f"{at}/explain.json?{record}")
+    assert models.client.get(f"{at}/inside/layer.json?layer=maps").json["drawing"]["reason"] == "None of its values is a number."
+    answer = models.client.get(f"{at}/explain.json?{record}")
     assert answer.status_code == 400
     assert "NaN" in answer.json["error"]["message"]
 
 
-def test_a_model_that_is_deleted_meanwhile_is_not_found(world: World) -> None:
-    model = make_job(world.service, name="gone", status=Status.DONE, framework="pytorch")
-    assert "no snapshot" in world.client.get(f"/models/{model.id}/inside").text
-    assert world.client.get(f"/models/{model.id}/inside.json").status_code == 400
-    assert world.client.delete(f"/models/{model.id}").status_code == 200
+def test_a_model_that_is_deleted_meanwhile_is_not_found(models: Models) -> None:
+    model = make_job(models.world.service, name="gone", status=Status.DONE, framework="pytorch")
+    assert "no snapshot" in models.client.get(f"/models/{model.id}/inside").text
+    assert models.client.get(f"/models/{model.id}/inside.json").status_code == 400
+    assert models.client.delete(f"/models/{model.id}").status_code == 200
     for path in ("inside", "inside.json", "explain.json?record=val:0", "embeddings.json"):
-        assert world.client.get(f"/models/{model.id}/{path}").status_code == 404
-    assert world.service.store.find(model.id) is None or world.service.store.get(world.model.id, Kind.PRETRAINED)
+        assert models.client.get(f"/models/{model.id}/{path}").status_code == 404
+    assert models.world.service.store.find(model.id) is None or models.world.service.store.get(models.model.id, Kind.PRETRAINED)
