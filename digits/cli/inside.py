@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def vectors(
         done = follow(service, [made.id], quiet=True)
         made = service.store.get(made.id)
         if not done:
-            raise DigitsError(made.error or f"{made.name} did not finish.")
+            sys.exit(1)  # what went wrong is said already
         file, result = embeddings.vectors_file(service, made), embeddings.result_of(service, made)
         if output:
             with of_the_user(), file.open("rb") as source, atomic(output) as handle:

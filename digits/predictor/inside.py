@@ -11,8 +11,9 @@ numbers.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -88,10 +89,9 @@ def explain(model: LoadedModel, request: Message) -> Message:
     header = request.header
     reasons = model.use(lambda predictor: predictor.methods())
     has_boxes = of(model.meta["task"], Labels.of_snapshot(model.meta)).moves == "boxes"
-    usual = next(name for name in (USUAL_OF_BOXES if has_boxes else USUAL_METHODS) if not reasons.get(name, ""))
-    method = METHODS.get(str(header.get("method") or usual))
-    if method is None:
-        raise BadRequest(f"method is {str(header.get('method'))[:40]!r}, expected one of {', '.join(METHODS)}.")
+    wished = str(header.get("method") or "")
+    if wished and wished not in METHODS:
+        raise BadRequest(f"method is {wished[:40]!r}, expected one of {', '.join(METHODS)}.")
     picture = prepare_all(model, request)[0]
     feature = picture.feature
     if feature is None:
@@ -107,12 +107,14 @@ def explain(model: LoadedModel, request: Message) -> Message:
     number, target, note = chosen_target(outputs, model.meta, offered, header.get("target"))
     wanted = str(header.get("layer") or "")
 
-    def map_of(predictor: Predictor) -> Attribution:
-        if method.name == OCCLUSION:
+    def map_of(predictor: Predictor, name: str) -> Attribution:
+        if name == OCCLUSION:
             return Attribution(occlusion(predictor.predict, feature, predictor.meta, target, grid))
-        return predictor.attribute(method.name, feature, target, wanted)
+        return predictor.attribute(name, feature, target, wanted)
 
-    found = model.use(map_of)
+    usual = [name for name in (USUAL_OF_BOXES if has_boxes else USUAL_METHODS) if not reasons.get(name, "")]
+    name, found = model.use(lambda predictor: first_of([wished] if wished else usual, reasons, partial(map_of, predictor)))
+    method = METHODS[name]
     seconds = time.perf_counter() - started
     described = model.meta.get("image") or {}
     images = {"image": tiles.picture_png(shown_pair(feature, described))}
@@ -121,6 +123,9 @@ def explain(model: LoadedModel, request: Message) -> Message:
     }
     images |= {f"map/{colours}": drawing.png for colours, drawing in drawings.items()}
     first = drawings[MAP_COLOURS[0]]
+    sanity = None
+    if header.get("sanity"):
+        sanity = model.use(lambda predictor: _sanity(predictor, partial(map_of, predictor, name), found))
     body = {
         **_about(model, picture),
         "method": method.name,
@@ -137,10 +142,20 @@ def explain(model: LoadedModel, request: Message) -> Message:
         "difference": found.difference,
         "methods": reasons,
         "seconds": seconds,
-        "sanity": model.use(lambda predictor: _sanity(predictor, map_of, found)) if header.get("sanity") else None,
+        "sanity": sanity,
     }
     sent = {"values": found.values} if header.get("values") else {}
     return Message(body, {**sent, **{name: np.frombuffer(png, np.uint8) for name, png in images.items()}})
+
+
+def first_of(names: Sequence[str], reasons: dict[str, str], map_of: Callable[[str], Attribution]) -> tuple[str, Attribution]:
+    """The map of the first method that can be had; `reasons` gets why those before cannot, which some show only when tried."""
+    for name in names[:-1]:
+        try:
+            return name, map_of(name)
+        except BadRequest as error:
+            reasons[name] = error.message
+    return names[-1], map_of(names[-1])
 
 
 OPERATIONS = {"inside": inside, "layer": layer, "explain": explain}
@@ -162,14 +177,14 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return np.asarray((ends - (counts - 1) / 2)[place.ravel()])
 
 
-def _sanity(predictor: Predictor, map_of: Any, found: Attribution) -> dict[str, Any]:
+def _sanity(predictor: Predictor, again: Callable[[], Attribution], found: Attribution) -> dict[str, Any]:
     """Whether the map is another one with random weights (Adebayo et al., 2018): one that is not shows the picture, not what was
     learnt."""
     if not np.any(found.values):
         return {"correlation": None, "changes": None, "reason": "The map is empty, so there is nothing to compare."}
     try:
         with predictor.random_weights(RANDOM_SEED):
-            other = map_of(predictor)
+            other = again()
     except DigitsError as error:
         return {"correlation": None, "changes": None, "reason": error.message}
     correlation = rank_correlation(found.values, other.values)

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from digits.domain.inside import GRAD_CAM, HIRES_CAM, INTEGRATED_GRADIENTS, METHODS, OCCLUSION, SALIENCY
-from digits.engines.inside import NOT_USED, Target, placed, pooled
+from digits.engines.inside import NOT_USED, Attribution, Target, placed, pooled
 from digits.engines.occlusion import occlusion
 from digits.engines.pytorch.predictor import TorchPredictor
 from digits.errors import BadRequest
-from digits.predictor.inside import rank_correlation
+from digits.predictor.inside import first_of, rank_correlation
 
 RANDOM = np.random.default_rng(0)
 
@@ -229,3 +229,16 @@ def test_small_parts() -> None:
     assert rank_correlation(a, np.array([[9.0, 2.0], [2.0, 1.0]])) == pytest.approx(-1.0)
     assert rank_correlation(a, np.zeros((2, 2))) is None
     assert OCCLUSION in METHODS
+
+
+def test_without_a_wish_the_first_method_that_works_is_taken() -> None:
+    def map_of(name: str) -> Attribution:
+        if name != OCCLUSION:
+            raise BadRequest(f"No {name}.")
+        return Attribution(np.zeros((2, 2)))
+
+    reasons: dict[str, str] = {}
+    assert first_of([GRAD_CAM, OCCLUSION], reasons, map_of)[0] == OCCLUSION
+    assert reasons == {GRAD_CAM: "No grad_cam."}
+    with pytest.raises(BadRequest):
+        first_of([GRAD_CAM], reasons, map_of)

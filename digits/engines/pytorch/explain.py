@@ -33,7 +33,7 @@ from digits.tasks import Labels, of
 STEPS = 50  # of integrated gradients, as captum has it
 STEP_BATCH = 10
 NO_MAPS = "The network has no convolution whose maps could be weighed."
-ONLY_PATCHES = "Its one convolution only cuts the picture into patches; attention rollout follows what the blocks make of them."
+ONLY_PATCHES = "Its one convolution only cuts the picture into patches; no late layer gives maps that could be weighed."
 NO_GRADIENT = "No gradient reaches the picture: the network computes what nothing can be derived from."
 USE_OCCLUSION = "Use occlusion, which takes predictions alone."
 Score = Callable[[Tensor], Tensor]  # (N, C, h, w) → (N,)

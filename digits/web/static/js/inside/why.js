@@ -188,10 +188,11 @@ export class WhyView {
    * @param {AbortSignal} signal
    */
   async checked(side, options, line, signal) {
-    const { sanity } = /** @type {Explanation} */ (await this.state.answer(side, "explain.json", options, signal));
+    const found = /** @type {Explanation} */ (await this.state.answer(side, "explain.json", options, signal));
+    const { sanity } = found;
     line.classList.remove("muted");
     line.classList.toggle("doubtful", sanity?.changes === false);
-    line.textContent = sanityText(sanity);
+    line.textContent = sanityText(sanity, found.targets.some(({ box }) => box));
   }
 
   fade() {
@@ -200,13 +201,18 @@ export class WhyView {
   }
 }
 
-/** @param {Sanity | null} sanity */
-export function sanityText(sanity) {
+/**
+ * @param {Sanity | null} sanity
+ * @param {boolean} [ofBox] whether a box is explained, whose place decides much of the map
+ */
+export function sanityText(sanity, ofBox = false) {
   if (!sanity || sanity.changes === null) return sanity?.reason ?? "";
   const measuredBy = sanity.correlation === null ? sanity.reason : `Rank correlation ${fixed(sanity.correlation, 2)}.`;
   if (sanity.changes) return `With random weights the map is another one: it shows what was learned. ${measuredBy}`;
   const how = Number(sanity.correlation) < 0 ? "turns into nearly its opposite" : "stays nearly the same";
-  return `With random weights the map ${how}: it shows the picture rather than what was learned. ${measuredBy}`;
+  return `With random weights the map ${how}: it shows ${
+    ofBox ? "where the box lies" : "the picture"
+  } rather than what was learned. ${measuredBy}`;
 }
 
 /**
