@@ -113,7 +113,8 @@ def explain(model: LoadedModel, request: Message) -> Message:
         return predictor.attribute(name, feature, target, wanted)
 
     usual = [name for name in (USUAL_OF_BOXES if has_boxes else USUAL_METHODS) if not reasons.get(name, "")]
-    name, found = model.use(lambda predictor: first_of([wished] if wished else usual, reasons, partial(map_of, predictor)))
+    names = [wished] if wished else usual[:1] if wanted else usual  # who names a layer is told why it cannot be had
+    name, found = model.use(lambda predictor: first_of(names, reasons, partial(map_of, predictor)))
     method = METHODS[name]
     seconds = time.perf_counter() - started
     described = model.meta.get("image") or {}

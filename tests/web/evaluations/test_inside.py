@@ -132,6 +132,7 @@ def test_a_pretrained_model_is_looked_into(models: Models) -> None:
         ("explain.json?record=val:1&dataset=DATASET&target=wasp", 400, "name of a class"),
         ("explain.json?record=val:1&dataset=DATASET&method=grad_cam&layer=head", 400, "no maps"),
         ("explain.json?record=val:1&dataset=DATASET&method=grad_cam&layer=maps", 400, "0 times"),
+        ("explain.json?record=val:1&dataset=DATASET&layer=mapz", 400, "no layer 'mapz'"),
         ("explain.json?record=val:1&dataset=DATASET&method=attention_rollout", 400, "attention"),
         ("explain.json?record=val:1&dataset=DATASET&method=occlusion&grid=99999999999999999999", 400, "grid"),
     ],
