@@ -84,9 +84,13 @@ class StorageError(DigitsError):
 class DiskFull(StorageError):
     """A disk is full; work pauses until there is free space."""
 
+    status = 507
+
 
 class ReadOnly(DiskFull):
     """A folder of ours cannot be written any more, though there is space; work pauses until it can."""
+
+    status = 503
 
 
 class DataError(DigitsError):

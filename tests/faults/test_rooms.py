@@ -198,21 +198,30 @@ def test_a_full_disk_in_the_middle_is_waited_for(small_rooms: Rooms, kind: str) 
         job_id = start(small_rooms)
         time.sleep(random.Random(f"{kind} {seed}").uniform(0.0, seconds))
         ballast, full = fill(small_rooms.folder), time.monotonic()
-        while small_rooms.job(job_id).status not in FINISHED and time.monotonic() - full < 15:
-            time.sleep(0.2)
-            pauses += small_rooms.job(job_id).message == DISK_FULL
-        ballast.unlink()
+        try:
+            while small_rooms.job(job_id).status not in FINISHED and time.monotonic() - full < 15:
+                time.sleep(0.2)
+                pauses += small_rooms.job(job_id).message == DISK_FULL
+        finally:
+            ballast.unlink()
         row = small_rooms.ended(job_id)
         assert result(small_rooms, job_id) == expected
         assert small_rooms.left() == []
         small_rooms._report({"kind": kind, "seed": seed, "disk": "full", "attempt": row.attempt, "said": bool(pauses)})
-    found = small_rooms.asked(lambda: put(small_rooms, kind.replace(" ", "-"))["version"])
+
+
+def test_a_name_that_cannot_be_published_for_want_of_space_serves_what_it_served(small_rooms: Rooms) -> None:
+    found = small_rooms.asked(lambda: put(small_rooms, "here"))
     ballast = fill(small_rooms.folder)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        put(small_rooms, kind.replace(" ", "-"))
-    assert refused.value.code in (503, 507)
-    ballast.unlink()
-    assert small_rooms.client.json(f"/serve/{kind}.json")["version"] == found
+    try:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            put(small_rooms, "here")
+        assert refused.value.code == 507
+        assert "No space left" in refused.value.read().decode()
+    finally:
+        ballast.unlink()
+    assert small_rooms.client.json("/serve/here.json")["version"] == found["version"]
+    assert infer(small_rooms, "here", found["token"])
     assert small_rooms.left() == []
 
 
