@@ -34,7 +34,7 @@ from digits.supervisor.loop import DISK_FULL
 from digits.testing.runs import metric_lines
 from digits.utils.processes import ProcessIdentity, signal_process
 from tests.faults.test_campaign import Campaign, Case
-from tests.faults.test_full_disk import fill
+from tests.faults.test_full_disk import fill, read_only
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -223,6 +223,23 @@ def test_a_name_that_cannot_be_published_for_want_of_space_serves_what_it_served
     assert small_rooms.client.json("/serve/here.json")["version"] == found["version"]
     assert infer(small_rooms, "here", found["token"])
     assert small_rooms.left() == []
+
+
+@pytest.mark.parametrize("kind", ["export", "evaluation", "store"])
+def test_a_jobs_directory_that_becomes_read_only_is_waited_for(rooms: Rooms, kind: str) -> None:
+    start, result = ROOMS[kind]
+    whole = start(rooms)
+    rooms.ended(whole)
+    expected, job_id = result(rooms, whole), start(rooms)
+    with read_only(rooms.service.jobs_dir.path):
+        time.sleep(8)
+        assert rooms.job(job_id).status != Status.ERROR, rooms.job(job_id).error
+        assert rooms.client.request("/index.json")[0] in (200, 503)
+        assert rooms.client.request(f"/models/{rooms.model_id}/evaluate.json", split="val")[0] in (200, 503)
+    rooms.ended(job_id)
+    assert result(rooms, job_id) == expected
+    rooms._report({"kind": kind, "directory": "read-only", "attempt": rooms.job(job_id).attempt})
+    assert rooms.left() == []
 
 
 def infer(rooms: Rooms, name: str, token: str) -> Any:
