@@ -7,6 +7,7 @@ import dataclasses
 import io
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,17 +102,20 @@ def test_a_paused_job_can_be_aborted(small_world: World, small_disk: Path) -> No
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """A folder in which nothing can be written, whoever asks: a read-only mount of itself over it."""
+    """A folder in which nothing can be written, whoever asks, from one moment on: a read-only mount of itself over it."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a folder over itself")
-    mounted = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a folder cannot be mounted over itself here: {mounted.stderr.strip()}")
+    with tempfile.TemporaryDirectory() as aside:
+        mounted = subprocess.run(["mount", "--bind", str(folder), aside], capture_output=True, text=True)
+        if mounted.returncode:
+            pytest.skip(f"a folder cannot be mounted elsewhere here: {mounted.stderr.strip()}")
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", aside], check=True)
+            subprocess.run(["mount", "--bind", aside, str(folder)], check=True)  # which is read-only as its source is
+        finally:
+            subprocess.run(["umount", "-l", aside], check=True)
     try:
-        ends = time.monotonic() + 20
-        while subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], capture_output=True).returncode:
-            assert time.monotonic() < ends  # a worker writes a file at this moment
-            time.sleep(0.05)
+        assert not os.access(folder, os.W_OK)
         yield
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -6,6 +6,7 @@ import errno
 import logging
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, jsonify, redirect, render_template, request, url_for
@@ -21,6 +22,7 @@ from digits.service.damage import explained
 from digits.service.files.uploads import Misplaced
 from digits.service.jobs import InUse
 from digits.service.trash import find_trashed
+from digits.storage.files import cannot_write
 from digits.utils.masking import masked
 from digits.web.connections import TooSlow
 from digits.web.http.access import NotFromHere
@@ -28,6 +30,7 @@ from digits.web.http.request import TolerantResponse, current_user, get_service,
 
 log = logging.getLogger("digits.web")
 OUTAGES = (OperationalError, InterfaceError, PoolExhausted)  # of a database; other errors of it are faults of ours
+NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # which is no fault of ours: the disk is full, or read-only
 DATABASE_ADVICE = (
     "Trainings go on, and nothing is lost: try again in a moment. An administrator finds the reason in the server's log."
 )
@@ -52,6 +55,8 @@ def answer_error(error: Exception) -> Any:
         error = RequestTimeout(f"{error.__context__} The setting body_seconds is the limit.")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # no such file can be, whoever names it
         error = NotFound("Nothing has so long a name.", advice="A part of a path has 255 bytes at most.")
+    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+        error = cannot_write(error, Path(str(error.filename or get_service().jobs_dir.path)))
     if isinstance(error, OUTAGES):
         return _answer(_outage(error), Unavailable.status)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():

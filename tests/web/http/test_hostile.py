@@ -3,6 +3,7 @@ server."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,3 +99,15 @@ def test_names_longer_than_a_file_may_have_are_not_found(client: FlaskClient, jo
     for method, address in (("GET", f"/files/{model.id}/{long}"), ("GET", f"/files/{long}"), ("DELETE", f"/uploads/{long}")):
         answer = client.open(address, method=method, headers=JSON)
         assert answer.status_code in (400, 404), (method, address[:40])
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EROFS, 503), (errno.EIO, 500)])
+def test_a_disk_that_cannot_be_written_is_said_and_is_no_fault(client: FlaskClient, number: int, code: int) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "/srv/jobs/x")
+
+    client.application.view_functions["system.info"] = fail
+    answer = client.get("/info", headers=JSON)
+    assert answer.status_code == code
+    assert ("fault of digits" in answer.text) == (code == 500)
+    assert "/srv/jobs" in answer.text or code == 500
