@@ -31,6 +31,7 @@ class Server:
     address: str
     model: str
     folder: Path  # of the model
+    pid: int = 0
 
     @property
     def snapshot(self) -> Path:
@@ -66,7 +67,7 @@ def serving(root: Path, network: str = "lenet", side: int = SIDE, pictures: int 
             address = f"http://127.0.0.1:{port}"
             _until(lambda: _answers(address), "the server to answer")
             model = _train(address, root / "train", network, side)
-            yield Server(address, model, jobs / model)
+            yield Server(address, model, jobs / model, process.pid)
         finally:
             process.terminate()
             process.wait(30)

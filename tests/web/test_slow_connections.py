@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 import pytest
 
 from digits.service import accounts
+from digits.service.sessions import digest
+from digits.storage.publications import Publication, Publications, ServeToken, Version
 from digits.web.connections import Connection, Strangers, first_to_go
 from digits.web.worker import OPENING
 from tests.conftest import RunningServer, start_server
@@ -249,6 +251,30 @@ def test_live_pages_that_come_together_are_all_opened_a_few_at_a_time(site: Site
             assert (part := sock.recv(1 << 16))
             text += part
     assert site.answers()
+
+
+def test_a_program_that_never_finishes_sending_is_answered_and_gives_its_place_back(site: Site) -> None:
+    publications, token = Publications(site.server.service.jobs_dir), "digits_serve_x"
+    model = Version(1, "20300101-000000-0000", "gone", "snapshots/epoch_1.safetensors", 1.0, "classification", "pytorch", 0.0)
+    tokens = (ServeToken(digest(token), 0.0, "ada"),)
+    made = Publication("held", "ada", 0.0, active=1, queue_limit=1, versions=(model,), tokens=tokens)
+    publications.change("held", lambda _: made)
+    sent = {"Authorization": f"Bearer {token}", "Content-Type": "image/png", "Connection": "close"}
+
+    def begin(path: str, size: int) -> socket.socket:
+        return site.connect(head(f"POST {path} HTTP/1.1", {**sent, "Content-Length": str(size)}) + "x")
+
+    for path in ("/serve/held/infer.json", "/v2/models/held/infer"):
+        answer = all_of(begin(path, 1000))
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert "stood still for 1 s" in answer
+        assert '"error"' in answer
+        assert all_of(begin(path, 2**40)).startswith("HTTP/1.1 413 "), "nothing of it is waited for"
+    begin(path, 1000).close()
+    deadline = time.monotonic() + 20
+    while not (answer := all_of(begin("/serve/held/infer.json", 1))).startswith("HTTP/1.1 503 "):  # its model is gone
+        assert answer.startswith("HTTP/1.1 429 "), "one that went is noticed when a thread comes to it"
+        assert time.monotonic() < deadline
 
 
 def test_the_server_ends_while_they_are_open(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from digits.service import Service
 from digits.service.serving.connections import WarmConnections
@@ -20,6 +21,7 @@ class Serving:
     connections: WarmConnections
     traffic: Traffic
     checked: dict[tuple[str, str], float] = field(default_factory=dict)  # when a model and its snapshot were last there
+    metas: dict[tuple[str, str, float], dict[str, Any]] = field(default_factory=dict)  # what predictors say, with the epoch
 
     @classmethod
     def open(cls, service: Service) -> Serving:

@@ -187,7 +187,21 @@ def feature_of(values: Any) -> np.ndarray:
         raise BadRequest("features is no array: its lists differ in length.") from error
     if array.dtype.kind not in "iuf" or array.ndim != 3 or not 0 < array.size <= MAX_FEATURES:
         raise BadRequest(f"features is {array.dtype} of shape {array.shape}, expected numbers (C, H, W).")
-    return array.astype(np.float32)
+    return finite_float32(array, "features")
+
+
+def finite_float32(array: np.ndarray, name: str) -> np.ndarray:
+    """Numbers of any shape as float32, all finite, in the units that they came in.
+
+    Raises BadRequest where one is not finite, or too large: a network that is given NaN answers NaN, which looks like an answer.
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        found = array.astype(np.float32)
+    if count := found.size - int(np.count_nonzero(np.isfinite(found))):
+        raise BadRequest(f"{name} holds {count} values that are not finite numbers.", advice="Send pixel values of pictures.")
+    return found
 
 
 def _ask(serving: Serving, publication: Publication, version: Version, message: Message) -> Answer:
@@ -196,7 +210,8 @@ def _ask(serving: Serving, publication: Publication, version: Version, message: 
     if time.monotonic() - serving.checked.get(key, -CHECK_SECONDS) >= CHECK_SECONDS:
         check_served(serving.service, publication, version)
         serving.checked[key] = time.monotonic()
-    header = {"together": True, "moments": bool(version.mean), **message.header}
+    known = serving.metas.get((*key, version.epoch))  # a thousand names of classes need not travel with each answer
+    header = {"together": True, "moments": bool(version.mean), "brief": known is not None, **message.header}
     answer = serving.connections.call(*key, Message(header, message.arrays))
     epoch = answer.header.get("epoch")
     if epoch is not None and float(epoch) != version.epoch:
@@ -204,7 +219,9 @@ def _ask(serving: Serving, publication: Publication, version: Version, message: 
             f"{version.snapshot} of {version.model_name} was published with epoch {version.epoch:g}; now it holds {epoch:g}.",
             advice="The training went on; publish the snapshot anew.",
         )
-    return Answer(version, answer.header, answer.arrays)
+    if "meta" in answer.header:
+        serving.metas[(*key, version.epoch)] = known = answer.header["meta"]
+    return Answer(version, {**answer.header, "meta": known}, answer.arrays)
 
 
 def _note(serving: Serving, publication: Publication, version: Version, results: Sequence[Mapping[str, Any]]) -> None:

@@ -195,6 +195,7 @@ def unpublish(serving: Serving, name: str, user: str) -> Publication:
     serving.traffic.forget(name)
     for version in found.versions:
         serving.connections.forget(version.model_id, version.snapshot)
+        serving.metas.pop((version.model_id, version.snapshot, version.epoch), None)
     return found
 
 

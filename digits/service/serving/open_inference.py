@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from digits.errors import BadRequest
-from digits.service.serving.infer import file_of
+from digits.service.serving.infer import file_of, finite_float32
 from digits.storage.publications import Publication, Version
-from digits.utils.values import finite
+from digits.utils.values import finite, is_digits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ def model_metadata(publication: Publication, version: Version) -> dict[str, Any]
 
 def read_request(body: bytes, header_length: str | None) -> InferRequest:
     """The request of a body; `header_length` is the header `Inference-Header-Content-Length`. Raises BadRequest."""
-    size = len(body) if header_length is None else _length(header_length, len(body))
+    size = json_length(body, header_length)
     try:
         value = json.loads(body[:size])
     except (ValueError, RecursionError) as error:
@@ -124,10 +124,13 @@ def write_answer(
     return InferAnswer(b"".join([text, *parts]), len(text) if parts else None)
 
 
-def _length(text: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most):
-        raise BadRequest(f"Inference-Header-Content-Length is {text[:40]!r}, and the body has {most} bytes.")
-    return int(text)
+def json_length(body: bytes, header_length: str | None) -> int:
+    """How many bytes at the begin of a body are JSON, by the header. Raises BadRequest for one that does not fit."""
+    if header_length is None:
+        return len(body)
+    if not (is_digits(header_length) and len(header_length) < 12 and int(header_length) <= len(body)):
+        raise BadRequest(f"Inference-Header-Content-Length is {header_length[:40]!r}, and the body has {len(body)} bytes.")
+    return int(header_length)
 
 
 def _objects(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -179,7 +182,7 @@ def _batch(data: Any, raw: memoryview | None, shape: list[int], dtype: str) -> n
     if raw is not None:
         if len(raw) != count * np.dtype(dtype).itemsize:
             raise BadRequest(f"{FEATURES} of the shape {shape} has {count * np.dtype(dtype).itemsize} bytes; {len(raw)} came.")
-        return np.frombuffer(raw, dtype).reshape(shape).astype(np.float32)
+        return finite_float32(np.frombuffer(raw, dtype).reshape(shape), FEATURES)
     try:
         array = np.array(data)
     except ValueError as error:
@@ -188,7 +191,7 @@ def _batch(data: Any, raw: memoryview | None, shape: list[int], dtype: str) -> n
         raise BadRequest(
             f"The data of {FEATURES} are {array.size} values ({array.dtype}); the shape {shape} has {count} numbers."
         )
-    return array.astype(np.float32).reshape(shape)
+    return finite_float32(array, FEATURES).reshape(shape)
 
 
 def _files(data: Any, raw: memoryview | None, shape: list[int]) -> tuple[bytes, ...]:

@@ -175,15 +175,15 @@ class Traffic:
 def drift_of(version: Version, moments: Sequence[tuple[Sequence[float], Sequence[float]]]) -> dict[str, Any]:
     """Whether the last pictures look like the training's, by the mean and the spread of their channels in stored units.
 
-    `pictures` counted; `shift`, by channel, is how many of the training's standard deviations the mean is off, `spread` the
-    deviation over the training's; `state` is `unknown` (nothing is known of the training), `waiting` (too few pictures), `alike`
-    or `differs`, and `words` says it. It is a hint: pictures may differ in what their means do not show.
+    `pictures` counted; by channel `mean` and `trained_mean`, `shift` (how many of the training's standard deviations the mean is
+    off) and `spread` (the deviation over the training's); `state` is `unknown` (nothing is known of the training), `waiting` (too
+    few pictures), `alike` or `differs`, and `words` says it. It is a hint: pictures may differ in what their means do not show.
     """
-    found: dict[str, Any] = {"pictures": len(moments), "shift": [], "spread": [], "state": "unknown"}
+    found: dict[str, Any] = {"pictures": len(moments), "mean": [], "trained_mean": list(version.mean), "shift": [], "spread": []}
     channels = len(version.mean)
     fitting = [(mean, square) for mean, square in moments if len(mean) == channels]
     if not channels or len(version.std) != channels or (moments and not fitting):
-        return {**found, "words": "Nothing is known of the training's pictures."}
+        return {**found, "state": "unknown", "words": "Nothing is known of the training's pictures."}
     if len(fitting) < FEWEST_PICTURES:
         words = f"{len(fitting)} of {FEWEST_PICTURES} pictures that a comparison with the training needs."
         return {**found, "state": "waiting", "words": words}
@@ -191,17 +191,33 @@ def drift_of(version: Version, moments: Sequence[tuple[Sequence[float], Sequence
         mean = sum(one[0][c] for one in fitting) / len(fitting)
         variance = max(sum(one[1][c] for one in fitting) / len(fitting) - mean**2, 0.0)
         unit = max(version.std[c], 1e-9)
+        found["mean"].append(mean)
         found["shift"].append((mean - version.mean[c]) / unit)
         found["spread"].append(math.sqrt(variance) / unit)
-    worst = max(found["shift"], key=abs)
-    widest = max(found["spread"], key=lambda ratio: abs(math.log(max(ratio, 1e-9))))
-    if abs(worst) <= SHIFTED and SPREAD[0] <= widest <= SPREAD[1]:
-        words = f"The last {len(fitting)} pictures look like the training's (mean off by {abs(worst):.2g} deviations at most)."
-        return {**found, "state": "alike", "words": words}
-    what = f"{'brighter' if worst > 0 else 'darker'} by {abs(worst):.2g} of its deviations" if abs(worst) > SHIFTED else ""
-    wide = f"their values spread {widest:.2g} times as wide" if not SPREAD[0] <= widest <= SPREAD[1] else ""
-    words = f"The last {len(fitting)} pictures are not like the training's: {', and '.join(filter(None, (what, wide)))}."
-    return {**found, "state": "differs", "words": words}
+    moved = max(range(channels), key=lambda c: abs(found["shift"][c]))
+    widened = max(range(channels), key=lambda c: abs(math.log(max(found["spread"][c], 1e-9))))
+    off, wide = found["shift"][moved], found["spread"][widened]
+    differs = [_moved(version, found, moved)] if abs(off) > SHIFTED else []
+    if not SPREAD[0] <= wide <= SPREAD[1]:
+        differs.append(f"their values spread {wide:.2g} times as wide{_in_channel(widened, channels)}")
+    if differs:
+        words = f"The last {len(fitting)} pictures are not like those of the training: {', and '.join(differs)}."
+        return {**found, "state": "differs", "words": words}
+    words = (
+        f"The last {len(fitting)} pictures look like those of the training: their mean is off by {abs(off):.2g} of its standard "
+        f"deviations at most, and their values spread {wide:.2g} times as wide."
+    )
+    return {**found, "state": "alike", "words": words}
+
+
+def _moved(version: Version, found: dict[str, Any], channel: int) -> str:
+    mean, trained, off = found["mean"][channel], version.mean[channel], found["shift"][channel]
+    said = f"{'brighter' if off > 0 else 'darker'} by {abs(off):.2g} of its standard deviations"
+    return f"{said} (mean {mean:.3g} instead of {trained:.3g}{_in_channel(channel, len(version.mean))})"
+
+
+def _in_channel(channel: int, channels: int) -> str:
+    return f" in channel {channel + 1} of {channels}" if channels > 1 else ""
 
 
 def _ms(seconds: float | None) -> float | None:

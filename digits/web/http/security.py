@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, redirect, request, session
+from flask import Flask, Request, Response, g, redirect, request, session
 from flask.sessions import SecureCookieSessionInterface
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -58,6 +58,11 @@ class Sessions(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return came_by_https()
+
+    def open_session(self, app: Flask, request: Request) -> Any:
+        """Without a cookie an empty session, and nothing is made ready to read one: so come programs, often and quickly."""
+        has_cookie = self.get_cookie_name(app) in request.cookies
+        return super().open_session(app, request) if has_cookie else self.session_class()
 
 
 def register(app: Flask, service: Service) -> None:
@@ -104,11 +109,11 @@ def csrf_token() -> str:
 
 def add_headers(response: Response) -> Response:
     """The headers of DESIGN promise 4; an answer that brought its own rule keeps it."""
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", CSP.format(nonce=csp_nonce()))
+    there = {name.lower() for name, _ in response.headers}
+    ours = {**HEADERS, "Content-Security-Policy": CSP.format(nonce=csp_nonce())}
     if not request.endpoint or request.endpoint not in OPEN_ENDPOINTS:
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+        ours["Cache-Control"] = "private, no-cache"
+    response.headers.extend({name: value for name, value in ours.items() if name.lower() not in there})
     return response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, g, request
@@ -43,8 +44,10 @@ def register(area: Blueprint) -> None:
 def infer(name: str) -> Any:
     """Predict one picture with what is published under a name."""
     check_encoding()
-    top = arguments.whole("top", inference.TOP, least=1, most=inference.MOST_TOP)
-    outputs = arguments.flag("outputs") if arguments.text("outputs") else None
+    top, outputs = inference.TOP, None
+    if request.query_string or not _is_file():
+        top = arguments.whole("top", inference.TOP, least=1, most=inference.MOST_TOP)
+        outputs = arguments.flag("outputs") if arguments.text("outputs") else None
     g.pictures = 1
     found = inference.answer_json(get_serving(), g.place, g.version, _picture(), top=top, outputs=outputs)
     return json_answer(found)
@@ -57,10 +60,15 @@ def check_encoding() -> None:
 
 
 def _picture() -> bytes | np.ndarray:
+    if _is_file():
+        return read_upload(BytesIO(request.get_data(cache=False)), "The body")  # a stream may give less than it is asked for
     if request.is_json:
         return inference.picture_of_json(request.get_json(silent=True))
     if file := arguments.file("image_file"):
         return read_upload(file.stream, file.filename or "")
-    if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        return read_upload(request.stream, "The body")
     raise BadRequest("Must provide image_file.", advice="Send the picture as a form's file, as the body, or in JSON as base64.")
+
+
+def _is_file() -> bool:
+    """Whether the body is the picture file itself."""
+    return request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream"

@@ -87,7 +87,7 @@ def infer(name: str, version: str = "") -> Any:
     """Predict pictures by the Open Inference Protocol, in JSON or with its binary extension."""
     check_encoding()
     body, length = request.get_data(), request.headers.get(LENGTH_HEADER)
-    if (len(body) if length is None else int(length) if length.isdigit() else 0) > MAX_JSON_BYTES:
+    if protocol.json_length(body, length) > MAX_JSON_BYTES:
         raise RequestEntityTooLarge(f"JSON may have {MAX_JSON_BYTES >> 20} MiB; send larger tensors with the binary extension.")
     asked = protocol.read_request(body, length)
     serving, publication, wanted = get_serving(), g.place, g.version

@@ -32,7 +32,7 @@ def asked(task: str, output: np.ndarray, meta: dict[str, Any], name: str = "outp
     model = SimpleNamespace(meta=known, device="cpu", predict=predict, predict_together=predict)
     connections = SimpleNamespace(call=lambda _model, _snapshot, message: answer(model, message))  # type: ignore[arg-type]
     key = ("m", "s")
-    serving = SimpleNamespace(traffic=Traffic(), connections=connections, checked={key: float("inf")})
+    serving = SimpleNamespace(traffic=Traffic(), connections=connections, checked={key: float("inf")}, metas={})
     found = infer.answer_json(serving, NAME, version, BUFFER.getvalue(), **options)  # type: ignore[arg-type]
     assert serving.traffic.describe("n", version)["drift"]["pictures"] == 1
     assert (found["model_name"], found["model_version"], found["snapshot_epoch"]) == ("n", 1, 1.0)

@@ -69,6 +69,10 @@ def test_tensors_behind_the_json() -> None:
         ({"inputs": [tensor(data=None)]}, b"", "the shape"),
         ({"inputs": [tensor(parameters={"binary_data_size": 8})]}, b"1234", "there are 4"),
         ({"inputs": [tensor(parameters={"binary_data_size": 4})]}, b"1234", "has 8 bytes; 4 came"),
+        ({"inputs": [tensor(data=[1, float("nan")])]}, b"", "holds 1 values that are not finite"),
+        ({"inputs": [tensor(datatype="FP64", data=[1e300, -1e300])]}, b"", "holds 2 values that are not finite"),
+        ({"inputs": [tensor(data=[1, 10**400])]}, b"", "the shape"),
+        ({"inputs": [tensor(parameters={"binary_data_size": 8})]}, b"\0\0\xc0\x7f\0\0\0\0", "not finite"),
         ({"inputs": [files(datatype="FP32")]}, b"", "expected BYTES"),
         ({"inputs": [files(data=["%"])]}, b"", "no base64"),
         ({"inputs": [files(data=[7])]}, b"", "no text"),
@@ -86,7 +90,20 @@ def test_what_is_wrong_is_said(body: Any, tail: bytes, said: str) -> None:
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize(("body", "length"), [(b"{", None), (b"\xff", None), (b"[" * 100_000, None), (b"{}", "9"), (b"{}", "x")])
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        (b"{", None),
+        (b"\xff", None),
+        (b"[" * 100_000, None),
+        (b"{}", "9"),
+        (b"{}", "x"),
+        (b"{}", "²"),
+        (b"{}", "9" * 5000),
+        (b"{}", "-1"),
+        (b"{}", ""),
+    ],
+)
 def test_garbage_is_refused(body: bytes, length: str | None) -> None:
     with pytest.raises(BadRequest):
         protocol.read_request(body, length)

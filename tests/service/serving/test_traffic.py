@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -77,6 +79,34 @@ def test_drift_is_hinted_at_beyond_half_a_deviation(given: list[list[list[float]
     found = drift_of(VERSION, given)  # type: ignore[arg-type]
     assert found["state"] == state, found
     assert found["words"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda pixels: pixels, "look like those of the training: their mean is off by "),
+        (lambda pixels: pixels * 0.3, "not like those of the training: darker by "),
+        (lambda pixels: 255 - pixels, "not like those of the training: brighter by "),
+        (lambda pixels: pixels * 0.2 + 62, "their values spread 0.2"),
+    ],
+    ids=["normal", "dark", "inverted", "pale"],
+)
+def test_real_digits_are_compared_with_those_of_the_training(changed: Callable[[np.ndarray], np.ndarray], said: str) -> None:
+    with np.load(resources.files("digits.service") / "optical_digits.npz") as archive:  # type: ignore[arg-type]
+        pixels = archive["images"].astype(np.float32) * (255 / archive["images"].max())
+    trained, others = pixels[:1000], changed(pixels[1000:1100])
+    version = replace(VERSION, mean=(float(trained.mean()),), std=(float(trained.std()),))
+    found = drift_of(version, [moments(one[None]) for one in others])  # type: ignore[misc]
+    assert said in found["words"]
+    assert found["mean"] == [pytest.approx(others.mean(), rel=1e-4)]
+    if found["state"] == "differs" and abs(found["shift"][0]) > 0.5:
+        assert f"(mean {others.mean():.3g} instead of {trained.mean():.3g})" in found["words"]
+
+
+def test_the_channel_that_differs_is_named() -> None:
+    dark = [(np.array(one) * [[1, 0.2], [1, 0.04]]).tolist() for one in pictures(100, 20)]  # the second is a fifth as bright
+    words = drift_of(VERSION, dark)["words"]
+    assert "darker by 4 of its standard deviations (mean 9.99 instead of 50 in channel 2 of 2)" in words
 
 
 def test_pictures_without_numbers_do_not_count() -> None:

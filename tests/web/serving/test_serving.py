@@ -10,7 +10,8 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,9 @@ def png(level: int, side: int = 8) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.full((side, side), level, np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+PNG = base64.b64encode(png(10)).decode()
 
 
 @dataclass
@@ -177,6 +181,7 @@ def test_a_token_opens_its_name_and_every_way_of_sending_a_picture_gives_the_sam
         ({"json": {"features": [[[1, 2], [3]]]}}, 400),
         ({"json": {"features": [[["<b>"]]]}}, 400),
         ({"json": {"features": [[[1.0]]]}}, 400),
+        ({"json": {"features": [[[float("nan")] * 8] * 8]}}, 400),
         ({"json": {"image_path": "/etc/passwd"}}, 400),
         ({"data": b"{", "content_type": "application/json"}, 400),
         ({"data": {"image_path": "/etc/passwd"}}, 400),
@@ -342,6 +347,71 @@ def test_beyond_its_places_a_name_answers_429_and_says_when_to_come_again(world:
         assert line in text.splitlines(), line
 
 
+@pytest.mark.parametrize(
+    ("tensor", "code", "said"),
+    [
+        ({"shape": [1, 3, 8, 8], "data": [0] * 192}, 400, "1 channel(s) is needed"),
+        ({"shape": [1, 1, 9, 8], "data": [0] * 72}, 400, "the network was trained on 8×8"),
+        ({"shape": [1, 1, 8, 8], "data": [float("inf")] * 64}, 400, "64 values that are not finite"),
+        ({"shape": [1, 1, 8, 8], "data": ["a"] * 64}, 400, "the shape [1, 1, 8, 8] has 64 numbers"),
+        ({"shape": [1, 1, 8, 8], "data": [0] * 64, "datatype": "FP16"}, 400, "expected FP32"),
+        ({"name": "image_file", "datatype": "BYTES", "shape": [2], "data": [PNG, "bm8="]}, 400, "Picture 2 of 2: "),
+    ],
+)
+def test_tensors_that_do_not_fit_are_said_and_the_next_request_is_answered(
+    world: World, tensor: dict[str, Any], code: int, said: str
+) -> None:
+    token = world.put()["token"]
+    address, stranger = "/v2/models/levels/infer", world.stranger()
+    body = {"inputs": [{"name": "features", "datatype": "FP32", **tensor}]}
+    answer = stranger.post(address, headers=bearer(token), data=json.dumps(body))
+    assert (answer.status_code, list(answer.json)) == (code, ["error"])
+    assert said in answer.json["error"]
+    good = {"inputs": [{"name": "image_file", "datatype": "BYTES", "shape": [1], "data": [PNG]}]}
+    for wanted in ([], [{"name": "output"}]):
+        assert stranger.post(address, headers=bearer(token), json={**good, "outputs": wanted}).status_code == 200
+    answer = stranger.post(address, headers=bearer(token), json={**good, "outputs": [{"name": "boxes"}]})
+    assert (answer.status_code, answer.json["error"]) == (400, "The model has no output 'boxes'; it has output.")
+    assert world.client.get("/serve/levels.json").json["at_work"] == 0
+
+
+def test_too_much_is_refused_and_a_length_that_is_none(world: World) -> None:
+    token = world.put()["token"]
+    address, binary = "/v2/models/levels/infer", "Inference-Header-Content-Length"
+    for headers, body, code in (
+        ({}, b" " * (8 * 2**20 + 1), 413),
+        ({binary: "2"}, b"{}" + bytes(32 * 2**20), 413),
+        ({binary: "\u00b2"}, b"{}", 400),
+        ({binary: "9" * 5000}, b"{}", 400),
+    ):
+        answer = world.stranger().post(address, headers={**bearer(token), **headers}, data=body)
+        assert (answer.status_code, list(answer.json)) == (code, ["error"])
+
+
+def test_two_who_publish_a_name_at_once_make_two_versions(world: World) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda epoch: world.put(snapshot_epoch=epoch), ("1", "2")))
+    assert sorted(one["new_version"] for one in made) == [1, 2]
+    for one in made:
+        sent = {"data": png(1), "content_type": "image/png", "headers": bearer(one["token"])}
+        assert world.stranger().post("/serve/levels/infer.json", **sent).status_code == 200, "both tokens open it"
+
+
+def test_without_log_in_everybody_is_answered_and_only_tokens_of_names_are_looked_at(world: World) -> None:
+    token, other = world.put()["token"], world.put("other")["token"]
+    settings = replace(world.service.settings, auth=False)
+    app = create_app(replace(world.service, settings=settings))
+    anybody, sent = app.test_client(), {"data": png(1), "content_type": "image/png"}
+    for text, code in (("", 200), (token, 200), (other, 401), (token + "x", 401), ("digits_x", 200), ("x", 200)):
+        headers = bearer(text) if text else {}
+        assert anybody.post("/serve/levels/infer.json", headers=headers, **sent).status_code == code, text
+    assert anybody.get("/serve.json", headers=bearer(token)).status_code == 403, "it opens predictions alone here too"
+    assert anybody.delete("/serve/levels", headers=bearer(token)).status_code == 403
+    assert anybody.delete("/serve/levels?username=eve").status_code == 403, "the name is ada's"
+    assert anybody.delete("/serve/levels?username=ada").status_code == 200, "and who says that she is ada may take it back"
+    app.extensions["digits-serving"].connections.close()
+
+
 def test_a_client_of_kserve_works_as_it_is(world: World) -> None:
     token = world.put(snapshot_epoch="1")["token"]
     world.put(snapshot_epoch="2")
@@ -351,6 +421,9 @@ def test_a_client_of_kserve_works_as_it_is(world: World) -> None:
     try:
         client = triton.InferenceServerClient(f"127.0.0.1:{http.port}")
         assert client.is_server_live()
+        assert isinstance(client.is_server_ready(), bool)
+        assert client.is_model_ready("levels", "1", headers=bearer(token))
+        assert client.get_model_metadata("levels", "1", headers=bearer(token))["parameters"]["snapshot_epoch"] == 1
         assert client.is_model_ready("levels", headers=bearer(token))
         assert client.get_server_metadata(headers=bearer(token))["name"] == "digits"
         described = client.get_model_metadata("levels", headers=bearer(token))
@@ -374,6 +447,12 @@ def test_a_client_of_kserve_works_as_it_is(world: World) -> None:
         answer = client.infer("levels", [files], model_version="1", outputs=[best], headers=bearer(token))
         assert [text.split(b":")[2] for text in answer.as_numpy("output")[:, 0]] == [b"bright", b"dark"]
         assert answer.get_response()["model_version"] == "1"
+        with pytest.raises(InferenceServerException, match="has no output 'boxes'"):
+            client.infer("levels", [files], outputs=[triton.InferRequestedOutput("boxes")], headers=bearer(token))
+        with pytest.raises(InferenceServerException, match="There is no input 'x'"):
+            client.infer(
+                "levels", [triton.InferInput("x", [1, 1, 8, 8], "FP32").set_data_from_numpy(levels[:1])], headers=bearer(token)
+            )
         with pytest.raises(InferenceServerException, match="does not open this name"):
             client.infer("nobody", [files], headers=bearer(token))
         with pytest.raises(InferenceServerException, match="has no version 9"):
