@@ -48,7 +48,7 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/serve/<name>/tokens/<token>", "remove_token", remove_token, methods=["DELETE"])
 
 
-@describes(answer=f"`published`: {STATE}.", arguments={"model": "The model to publish (page only)."})
+@describes(answer=f"`published`: {STATE}.", arguments={"model": "The model to publish (page only).", "name": "Under which name (page only)."})
 def index() -> Any:
     """What is published."""
     found = [state(one) for one in get_serving().publications.all()]
@@ -57,7 +57,7 @@ def index() -> Any:
     known = [job for kind in PREDICTING for job in get_service().store.query(JobQuery(kind=kind)).jobs]
     models = [job for job in known if _may_serve(job)][:MOST_MODELS]
     chosen = next((job for job in models if job.id == arguments.text("model")), None)
-    name = published.suggested_name(chosen.name) if chosen is not None else ""
+    name = arguments.text("name") or (published.suggested_name(chosen.name) if chosen is not None else "")
     return render_template("serving/index.html", published=found, models=models, chosen=chosen, suggested=name)
 
 
