@@ -1,7 +1,9 @@
-"""Exports, the graph of a network (Netron draws offline, in a frame of its own) and an archive that is taken in, in a browser."""
+"""Exports, the graph of a network (Netron draws offline, in a frame of its own), publishing, and an archive that is taken in, in a
+browser."""
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -121,3 +123,45 @@ def test_an_archive_is_uploaded_tested_and_chosen(
     start.click()
     expect(page.get_by_role("tab", name="Pretrained")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("radio", name="<i>taken in</i>")).to_be_checked()
+
+
+def test_a_model_is_published_tried_and_rolled_back(
+    page: Page, context: BrowserContext, live_server: RunningServer, model: Job
+) -> None:
+    name_yourself(context, live_server)
+    page.goto(f"{live_server.url}/models/{model.id}#files")
+    page.get_by_role("region", name="Serving").get_by_role("link", name="Publish").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("stripes")
+    page.get_by_role("button", name="Publish").click()
+    page.wait_for_url("**/serve/stripes", timeout=SECONDS)
+    expect(page.get_by_text("The token, shown this once")).to_be_visible()
+    token = page.locator("[data-token-text]").inner_text()
+    programs = page.get_by_role("region", name="From a program")
+    expect(programs.locator("[data-code]").first).to_contain_text(f"TOKEN={token}")
+
+    buffer = io.BytesIO()
+    Image.fromarray(striped_pictures(1, 28, seed=2)[0][0, 0]).save(buffer, "PNG")
+    for name, data, said in (("a.png", buffer.getvalue(), 'predictions: [["'), ("b.png", b"no picture", "The uploaded file is no picture")):
+        page.get_by_label("A picture").set_input_files({"name": name, "mimeType": "image/png", "buffer": data})
+        page.get_by_role("button", name="Predict").click()
+        expect(page.get_by_label("The answer")).to_contain_text(said)
+    expect(page.locator(".tile", has_text="Errors")).to_contain_text("1 × 400")
+
+    page.get_by_role("link", name="New version").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("stripes")
+    page.get_by_label("Canary, %").fill("25")
+    page.get_by_role("button", name="Publish").click()
+    page.wait_for_url("**/serve/stripes")
+    versions = page.get_by_role("region", name="Versions")
+    expect(versions.get_by_role("row", name="2 stripes")).to_contain_text("25 %")
+    versions.get_by_role("row", name="2 stripes").get_by_role("button", name="Use").click()
+    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+    expect(versions.get_by_role("row", name="2 stripes")).to_contain_text("active")
+    expect(page.get_by_text("The token, shown this once")).not_to_be_visible()
+    expect(programs.locator("[data-code]").first).to_contain_text("TOKEN=YOUR_TOKEN")
+    page.get_by_role("button", name="Roll back to version 1").click()
+    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+    expect(versions.get_by_role("row", name="1 stripes")).to_contain_text("active")
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    expect(page.get_by_text("Nothing is published")).to_be_visible()
