@@ -109,20 +109,22 @@ def many_at_once(
         ways["LitServe, a form each"] = (other.connect, form, 1, other.process.pid)
     rates: dict[str, list[float]] = {name: [] for name in ("bare", *ways)}
     ratios: dict[str, list[float]] = {name: [] for name in ways}
-    costs: dict[str, list[float]] = {name: [] for name in ways}
+    costs: dict[str, list[float]] = {name: [] for name in ("bare", *ways)}
     codes: Counter[int] = Counter()
     for _ in range(options.turns):
         for name, (make, ask, of_request, pid) in ways.items():
-            rate = bare_rate(bare, batch, options.seconds / 2)
+            rate, cost = bare_rate(bare, batch, options.seconds / 2)
             before = processor_seconds(pid)
             found, answered = crowd(make, ask, options.clients, options.seconds, of_request)
             costs[name].append((processor_seconds(pid) - before) / max(found * options.seconds, 1) * 1000)
             rates["bare"].append(rate)
+            costs["bare"].append(cost)
             rates[name].append(found)
             ratios[name].append(found / rate)
             codes += answered
     print(f"{options.clients} clients, {options.turns} turns of {options.seconds:g} s; answers by code: {dict(codes)}")
     print(f"bare network, batches of {BATCH}: {spread(rates['bare'], digits=0)} pictures/s")
+    print(f"    {spread(costs['bare'], ' ms')} of the processors a picture")
     for name in ways:
         said = kept(statistics.median(ratios[name]) >= PROMISE_SHARE) if name.startswith("digits") else ""
         print(f"{name}: {spread(rates[name], digits=0)} pictures/s, {spread(ratios[name])} of bare {said}")
@@ -219,14 +221,14 @@ def picture_array(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)))[None]
 
 
-def bare_rate(bare: BareModel, batch: np.ndarray, seconds: float) -> float:
-    """Pictures a second of the bare network, features (N, C, H, W) in memory."""
+def bare_rate(bare: BareModel, batch: np.ndarray, seconds: float) -> tuple[float, float]:
+    """Pictures a second of the bare network, features (N, C, H, W) in memory, and milliseconds of the processors for each."""
     bare.predict(batch)
-    count, began = 0, time.perf_counter()
+    count, began, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         bare.predict(batch)
         count += len(batch)
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began), (time.process_time() - used) / count * 1000
 
 
 def crowd(connect: Callable[[], Client], ask: Ask, clients: int, seconds: float, of_request: int) -> tuple[float, Counter[int]]:

@@ -48,7 +48,10 @@ def register(area: Blueprint) -> None:
     area.add_url_rule("/serve/<name>/tokens/<token>", "remove_token", remove_token, methods=["DELETE"])
 
 
-@describes(answer=f"`published`: {STATE}.", arguments={"model": "The model to publish (page only).", "name": "Under which name (page only)."})
+@describes(
+    answer=f"`published`: {STATE}.",
+    arguments={"model": "The model to publish (page only).", "name": "Under which name (page only)."},
+)
 def index() -> Any:
     """What is published."""
     found = [state(one) for one in get_serving().publications.all()]
