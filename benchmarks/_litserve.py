@@ -47,5 +47,5 @@ class Classifier(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Classifier(Path(sys.argv[1])), accelerator="cpu", workers_per_device=1)
+    server = litserve.LitServer(Classifier(Path(sys.argv[1])), accelerator="cpu", workers_per_device=1, fast_queue=True)
     server.run(host="127.0.0.1", port=int(sys.argv[2]), num_api_servers=1, generate_client_file=False, log_level="warning")

@@ -7,7 +7,8 @@ Promised: the median request takes at most 10 ms longer than the bare forward of
 least 0.8 of the pictures a second of the bare network in batches of 32. `--batch` pictures in a request by KServe's protocol with
 its binary extension are measured beside single files. With `--beside`, an interpreter that has litserve, python-multipart and
 this one's torch, the same model behind LitServe is measured too. All are measured in turns, so that whatever else the machine
-does falls on all of them; each ratio is one of neighbours. The processors' time is that of all processes of a server.
+does falls on all of them; each ratio is one of neighbours. The processors' time is that of all processes of a server. On a busy
+machine set OMP_NUM_THREADS=1, for all of them: threads of a network that wait for each other burn time.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def many_at_once(
             rate, cost = bare_rate(bare, batch, options.seconds / 2)
             before = processor_seconds(pid)
             found, answered = crowd(make, ask, options.clients, options.seconds, of_request)
-            costs[name].append((processor_seconds(pid) - before) / max(found * options.seconds, 1) * 1000)
+            costs[name].append((processor_seconds(pid) - before) / max(answered[200] * of_request, 1) * 1000)
             rates["bare"].append(rate)
             costs["bare"].append(cost)
             rates[name].append(found)

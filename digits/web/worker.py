@@ -15,6 +15,7 @@ from collections import deque
 from functools import lru_cache, partial
 from typing import Any
 
+from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 from digits.config import Settings
@@ -84,7 +85,9 @@ class Worker(ThreadWorker):
     def handle_request(self, req: Any, conn: Any) -> bool:
         """A thread waits for the rest of a body that nobody wants only if its sender is logged in."""
         keep = super().handle_request(req, conn)
-        return keep and (conn.sock.known or conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+        if not keep or conn.sock.known or _all_has_come(req):
+            return keep
+        return bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
 
     def _begin(self, conn: Any) -> None:
         """Hand a request to a thread; one for a live page not before few others are being opened."""
@@ -176,3 +179,11 @@ class Worker(ThreadWorker):
     def _close(self, conn: Any) -> None:
         self.nr_conns -= 1
         conn.close()
+
+
+def _all_has_come(req: Any) -> bool:
+    """Whether a body was read to its end. Then nothing is waited for, and its connection is kept, as the answer has promised,
+    however late a busy machine comes to it."""
+    reader = req.body.reader
+    left = reader.length if isinstance(reader, LengthReader) else getattr(reader, "parser", True)
+    return not left

@@ -1,5 +1,5 @@
-"""Exports, the graph of a network (Netron draws offline, in a frame of its own), publishing, and an archive that is taken in, in a
-browser."""
+"""Exports, the graph of a network (Netron draws offline, in a frame of its own), publishing, and an archive that is taken in, in
+a browser."""
 
 from __future__ import annotations
 

@@ -9,13 +9,18 @@ import select
 import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.gthread import ThreadWorker
 
 from digits.service import accounts
 from digits.service.sessions import digest
 from digits.storage.publications import Publication, Publications, ServeToken, Version
+from digits.web import worker
 from digits.web.connections import Connection, Strangers, first_to_go
 from digits.web.worker import OPENING
 from tests.conftest import RunningServer, start_server
@@ -239,6 +244,28 @@ def test_the_last_word_is_not_waited_for_and_the_crowd_goes_first() -> None:
             [connection.send_now(bytes(1 << 20)) for _ in range(1000)]
     assert first_to_go([(1, "a"), (2, "b"), (3, "c"), (4, "b")]) == 2
     assert first_to_go([(1, "a"), (2, "b")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("head_line", "body", "reads", "kept"),
+    [
+        ("Content-Length: 4", "body", True, True),
+        ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\n", True, True),
+        ("Content-Length: 0", "", True, True),
+        ("Content-Length: 9", "body", False, False),
+    ],
+)
+def test_a_connection_is_kept_as_it_was_said_however_late_its_thread_goes_on(
+    monkeypatch: pytest.MonkeyPatch, head_line: str, body: str, reads: bool, kept: bool
+) -> None:
+    monkeypatch.setattr(worker, "DRAIN_SECONDS", -1.0)  # as after a thread has waited for its turn
+    monkeypatch.setattr(ThreadWorker, "handle_request", lambda _self, req, _conn: (req.body.read() if reads else b"") is not None)
+    mine, peer = socket.socketpair()
+    with mine, peer:
+        peer.sendall(f"POST / HTTP/1.1\r\n{head_line}\r\n\r\n{body}".encode())
+        parser = RequestParser(Config(), mine, ("127.0.0.1", 1))
+        conn = SimpleNamespace(sock=SimpleNamespace(known=False), parser=parser)
+        assert worker.Worker.handle_request(object.__new__(worker.Worker), next(parser), conn) is kept
 
 
 def test_live_pages_that_come_together_are_all_opened_a_few_at_a_time(site: Site) -> None:
