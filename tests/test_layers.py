@@ -141,6 +141,19 @@ def test_processes_never_load(module: str) -> None:
     assert not loaded & FORBIDDEN[module]
 
 
+def test_a_web_process_that_nobody_asks_for_more_than_lists_stays_small(tmp_path: Path) -> None:
+    """What these bring along is most of what it would otherwise take; they are imported where a page needs them."""
+    program = (
+        "import sys; from digits.config import Settings; from digits.service import Service\n"
+        "from digits.web.app import create_app\n"
+        f"service = Service.open(Settings(jobs_dir={str(tmp_path)!r}, auth=False))\n"
+        "client = create_app(service).test_client(); [client.get(path) for path in ('/', '/models', '/jobs.json', '/queue')]\n"
+        "service.close(); print(*sorted({'numpy', 'PIL.Image', 'markdown_it', 'pyarrow'} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if area(name) == "web"))
 def test_the_web_process_starts_and_kills_none(name: str) -> None:
     tree = ast.parse(MODULES[name].read_text())

@@ -29,8 +29,8 @@ from digits.ingest.record_schema import check_finite
 from digits.ingest.split_statistics import LABEL_DIGESTS, LabelStatistics, Sums, hash_of_parts, numbered_classes
 from digits.storage.files import tree_size, write_json
 from digits.storage.folders import JobFolder
+from digits.storage.records import KEYS_FILE
 from digits.storage.records.caffe_datum import Datum, DatumDatabase, parse_mean
-from digits.storage.records.lmdb_reader import KEYS_FILE
 from digits.storage.records.lmdb_reader import ROOTS as KEPT_ROOTS
 from digits.storage.records.open import is_complete, open_records
 from digits.storage.records.reader import RecordReader

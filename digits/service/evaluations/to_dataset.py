@@ -23,7 +23,7 @@ from digits.service.evaluations.review import LABELS_FILE, LIST_FILE, VERDICTS, 
 from digits.service.models.validation_samples import META_FILE
 from digits.storage.files import atomic, read_json, write_json
 from digits.storage.jobs.store import Job
-from digits.storage.records.lmdb_reader import KEYS_FILE
+from digits.storage.records import KEYS_FILE
 from digits.utils.values import counted
 
 NOT_WORTH = ("label_wrong", "picture_bad")  # verdicts of pictures from which nothing right is learnt

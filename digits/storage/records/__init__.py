@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+KEYS_FILE = "keys.npy"  # of a split whose records stay in the LMDB that they came in
 PUBLIC = {"BOX_CROWD": "boxes", "BOX_DIFFICULT": "boxes", "BOX_DTYPE": "boxes", "BOX_IGNORED": "boxes"}
 PUBLIC |= {"RecordReader": "reader", "open_records": "open"}
 

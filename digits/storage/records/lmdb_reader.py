@@ -14,12 +14,12 @@ import numpy as np
 from digits.domain.datasets import RecordMeta
 from digits.errors import DataError, StorageError
 from digits.storage.files import read_json
+from digits.storage.records import KEYS_FILE
 from digits.storage.records.caffe_datum import DatumDatabase
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER
 from digits.utils.confinement import EVERYWHERE, Confinement
 
-KEYS_FILE = "keys.npy"
 ROOTS = "roots"  # where its databases may lie
 
 

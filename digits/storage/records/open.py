@@ -10,8 +10,9 @@ from digits.domain.datasets import DatasetInfo
 from digits.errors import StorageError
 from digits.storage.files import read_json
 from digits.storage.folders import JobFolder
+from digits.storage.records import KEYS_FILE
 from digits.storage.records.caffe_datum import DATA
-from digits.storage.records.lmdb_reader import KEYS_FILE, LmdbRecordReader
+from digits.storage.records.lmdb_reader import LmdbRecordReader
 from digits.storage.records.reader import RecordReader
 from digits.storage.records.writer import MARKER, is_complete
 from digits.utils.confinement import Confinement
