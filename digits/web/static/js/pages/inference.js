@@ -103,6 +103,7 @@ const seen = new IntersectionObserver((entries) => {
   last.open();
 });
 seen.observe(find("#inference"));
+if (new URLSearchParams(location.search).has("answer")) find("#inference").scrollIntoView(); // on pages without tabs it lies below
 
 for (const field of [snapshot, whole, ...options]) field?.addEventListener("change", () => picture.isChosen && ask(null));
 document.addEventListener("digits:content", () => {
