@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from digits.domain.inside import MAP_COLOURS
 from digits.domain.jobs import PREDICTING, Kind, Status
-from digits.errors import BadRequest
+from digits.errors import BadRequest, StorageError
 from digits.images.addresses import png_address
 from digits.ipc.messages import Message
 from digits.service import Service
-from digits.service.evaluations.create import Comparable, splits_of
+from digits.service.evaluations.create import Comparable, dataset_info, splits_of
 from digits.service.evaluations.predict import bytes_of, picture_entry, request_predictor
 from digits.service.files.confine import allowed_roots
-from digits.service.models.snapshots import Snapshot
+from digits.service.models.snapshots import Snapshot, list_snapshots
 from digits.storage.jobs.store import Job, JobQuery
+from digits.storage.snapshots import snapshot_metadata
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,14 +75,30 @@ def explain(service: Service, model: Job, snapshot: Snapshot, picture: Picture, 
 
 
 def picture_sets(service: Service, model: Job, wanted: str = "") -> list[Comparable]:
-    """Data sets whose pictures the model can be shown: the one that is wanted, its own, those of its task, the rest, the newest
-    first. NotFound for a wanted one that is not there."""
+    """Data sets whose pictures the model can be shown: the one that is wanted, its own, those of its task (of a model without one
+    of its own those of its classes before), the rest, the newest first. NotFound for a wanted one that is not there."""
     newest = service.store.query(JobQuery(kind=Kind.DATASET, statuses=(Status.DONE,), limit=OFFERED)).jobs
     own = service.store.find(model.dataset_id) if model.dataset_id else None
     chosen = service.store.get(wanted, Kind.DATASET) if wanted else None
-    jobs = {job.id: job for job in (chosen, own, *sorted(newest, key=lambda job: job.task != model.task)) if job is not None}
+    classes = set() if own else _classes(service, model)
+
+    def strangeness(job: Job) -> tuple[bool, bool]:
+        info = dataset_info(service, job) if classes else None
+        return job.task != model.task, info is None or not set(info.class_labels) <= classes
+
+    jobs = {job.id: job for job in (chosen, own, *sorted(newest, key=strangeness)) if job is not None}
     found = [Comparable(job, splits_of(service, job)) for job in jobs.values()]
     return [one for one in found if one.splits or one.job is chosen]
+
+
+def _classes(service: Service, model: Job) -> set[str]:
+    """The names of the classes that a model's newest snapshot knows."""
+    found = list_snapshots(service, model, with_best=True)
+    try:
+        meta = snapshot_metadata(service.folder(model.id).path / found[-1].path) if found else {}
+    except StorageError:
+        return set()
+    return {str(label) for label in meta.get("class_labels") or ()}
 
 
 def models_beside(service: Service, model: Job) -> list[Job]:
