@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -88,12 +89,13 @@ def peak() -> int:
 
 
 def forget_peak() -> int:
-    Path("/proc/self/clear_refs").write_text("5")
+    with contextlib.suppress(OSError):  # where that may not be written, the most so far counts
+        Path("/proc/self/clear_refs").write_text("5")
     return peak()
 
 
-def send(service: Service, door: str, one: Hostile, folder: Path) -> str:
-    """Send it, and look for what it left; what was said, empty where it was taken."""
+def send(service: Service, door: str, one: Hostile, folder: Path, slow: float = 0.0) -> str:
+    """Send it, and look for what it left; what was said, empty where it was taken. `slow`: seconds of the processor allowed."""
     path = folder / one.file_name
     if not path.exists():
         one.write(path)
@@ -114,8 +116,8 @@ def send(service: Service, door: str, one: Hostile, folder: Path) -> str:
     assert service.store.ids() == jobs, line
     assert files_below(place) == before, line
     assert not os.path.lexists("/evil"), line
-    assert not one.refused or seconds < SECONDS, line
     assert grown < MEMORY, line
+    assert not slow or seconds < slow, line
     return said
 
 
@@ -136,7 +138,7 @@ def test_no_archive_leaves_its_folder_or_stops_the_server(service: Service, tmp_
 def test_no_bomb_takes_long_or_all_of_the_memory(service: Service, tmp_path: Path) -> None:
     for one in hostile.costly():
         for door in DOORS:
-            send(service, door, one, tmp_path)
+            send(service, door, one, tmp_path, SECONDS if one.refused else 0.0)
         (tmp_path / one.file_name).unlink()
 
 
