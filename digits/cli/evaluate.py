@@ -33,6 +33,10 @@ MOST_CLASSES = 40  # in a table; the JSON has all
 @click.option("--split", default="val", show_default=True, metavar="train|val|test", help="Of the model's own data set.")
 @click.option("--dataset", default="", metavar="ID_OR_NAME", help="Another data set, whose split is meant.")
 @click.option("--list", "list_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="`path [label]` a line.")
+@click.option(
+    "--video", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A video, whose frames are predicted."
+)
+@click.option("--every", default=1, type=click.IntRange(1), help="Of a video only every Nth frame. [default: all]")
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N pictures. [default: all]")
 @click.option("--tiling", is_flag=True, help="Answer pictures larger than the network's input in overlapping tiles.")
 @click.option("--tile-overlap", default="", metavar="SHARE", help="How much tiles overlap, 0 to 0.5 of a tile. [default: 0.25]")
@@ -46,6 +50,8 @@ def evaluate(
     split: str,
     dataset: str,
     list_file: Path | None,
+    video: Path | None,
+    every: int,
     limit: int,
     epoch: str | None,
     tiling: bool,
@@ -59,8 +65,12 @@ def evaluate(
     In FOLDER the pictures of a class lie in a sub-folder of its name, as for a data set; with --list it is where relative paths
     start. The evaluation stays with the model: its page shows the confusion matrix and every picture.
     """
-    if dataset and (folder or list_file):
-        raise BadRequest("--dataset names the data set of a split; FOLDER and --list name pictures.", advice="Give one of them.")
+    if dataset and (folder or list_file or video):
+        raise BadRequest(
+            "--dataset names the data set of a split; FOLDER, --list and --video name pictures.", advice="Give one of them."
+        )
+    if video and (folder or list_file):
+        raise BadRequest("--video, FOLDER and --list exclude each other.", advice="Give one of them.")
     with open_service(jobs_dir) as service:
         job = find_job(service, model, *PREDICTING)
         base = str((folder or Path()).absolute()) if folder or list_file else ""
@@ -70,9 +80,11 @@ def evaluate(
             snapshot_epoch=epoch,
             list_file=list_file,
             folder=base,
-            split="" if base else split,
+            split="" if base or video else split,
             dataset=find_job(service, dataset, Kind.DATASET) if dataset else None,
             limit=limit,
+            video=video.absolute() if video else None,
+            every=every,
             how=answering_of(tiling, tile_overlap, tta),
         )
         done = follow(service, [evaluation.id], quiet=True)

@@ -12,18 +12,20 @@ from typing import Any
 from digits.domain.datasets import STAGES, DatasetInfo, split_name
 from digits.domain.inference import Answering, EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
-from digits.errors import BadRequest, DataError, DigitsError, StorageError
+from digits.errors import BadRequest, DataError, DigitsError, FormErrors, StorageError
 from digits.ipc.supervisor_client import ControlError, is_listening
 from digits.service import Service, jobs
 from digits.service.evaluations.analysis import handed_on
 from digits.service.evaluations.answering import check_answering
 from digits.service.evaluations.predict import PLAIN
 from digits.service.files import confine as paths
+from digits.service.files.form_files import is_form_file
 from digits.service.models.history import read_history
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.storage.jobs.store import Job, JobQuery
 
 LIST_FILE = "images.txt"
+VIDEO_FOLDER = "video"  # of one that was sent, in the job's folder
 TYPE_NAME = "Evaluation"
 SPLIT_NAMES = {"train_db": "training", "val_db": "validation", "test_db": "test"}
 TOP_N = 9
@@ -54,6 +56,8 @@ def start_evaluation(
     limit: int = 0,
     top_n: int = TOP_N,
     dont_resize: bool = False,
+    video: Path | None = None,
+    every: int = 1,
     how: Answering = PLAIN,
     owner: str = "",
     form: Mapping[str, Any] | None = None,
@@ -61,26 +65,27 @@ def start_evaluation(
     """Make the job that predicts a list (`path [label]` a line), every picture below a folder, or a split of a data set.
 
     `folder` is the base of a list's relative paths, or without a list the folder itself. `split` is `val`, `val_db`, … of
-    `dataset` (the model's own when None), `how` the way in which the model is to answer. Raises FormErrors at `image_folder`,
-    BadRequest for what cannot be evaluated.
+    `dataset` (the model's own when None). Of a `video`, a file that may be read, every `every`th frame is taken. `how` is the
+    way in which the model is to answer. Raises FormErrors at `image_folder`, BadRequest for what cannot be evaluated.
     """
     snapshot = find_snapshot(service, model, snapshot_epoch)
     check_answering(model, how)
     base = str(paths.readable_folder(service, folder, "image_folder")) if folder.strip() else ""
     with jobs.claimed_job_id(service) as job_id:
-        source = _source(service, model, job_id, list_file, base, split, dataset)
+        source = (
+            _video(service, job_id, video, every) if video else _source(service, model, job_id, list_file, base, split, dataset)
+        )
         spec = EvaluationSpec(
             model_id=model.id,
             snapshot=snapshot.path,
             epoch=snapshot.epoch,
-            folder=base,
+            **{"folder": base, **source},
             limit=max(0, limit),
             top_n=min(max(1, top_n), MOST_TOP_N),
             dont_resize=dont_resize,
             framework=model.framework,
             roots=tuple(str(root) for root in paths.allowed_roots(service)),
             allow_urls=service.settings.allow_urls,
-            **source,
             **handed_on(service, model, snapshot.path, source, limit, plain=how.is_plain),
             **how.to_json(),
         )
@@ -171,6 +176,27 @@ def _source(
     raise BadRequest("image_list is a required field.", advice="Send a list file, a folder of pictures, or name a split.")
 
 
+def _video(service: Service, job_id: str, video: Path, every: int) -> dict[str, Any]:
+    """The video, in the job's folder where it was sent. Raises FormErrors for what begins like no video that is read."""
+    from digits.images.video import HEAD_BYTES, READ, kind_of
+
+    try:
+        with paths.confinement(service).open(video) as file:
+            kind = kind_of(file.read(HEAD_BYTES))
+            if not kind:
+                raise FormErrors({"video": [f"{video.name} is no video. Read are {READ}."]})
+            if is_form_file(service, video):
+                target = service.folder(job_id).path / VIDEO_FOLDER / video.name
+                target.parent.mkdir()
+                file.seek(0)
+                with open(target, "wb") as copy:
+                    shutil.copyfileobj(file, copy)
+                video = target
+    except OSError as error:
+        raise FormErrors({"video": [f"{video} cannot be read: {error.strerror or error}."]}) from error
+    return {"source": "video", "folder": str(video), "every": max(1, every)}
+
+
 def _split_source(service: Service, model: Job, split: str, dataset: Job | None) -> dict[str, Any]:
     name = split_name(split)
     owner = dataset or service.store.find(model.dataset_id)
@@ -190,6 +216,7 @@ def _create(
     what = SPLIT_NAMES[spec.split] + " split" if spec.split else "list" if spec.source == "list" else Path(spec.folder).name
     if spec.split and spec.dataset_id != model.dataset_id:
         what += f" of {service.store.get(spec.dataset_id).name}"
+    what += f", every {spec.every}th frame" if spec.every > 1 else ", frames" if spec.source == "video" else ""
     what += ", in tiles" if spec.tile_overlap is not None else ""
     what += f", mean over {', '.join(spec.tta)}" if spec.tta else ""
     return jobs.create_job(
@@ -218,4 +245,5 @@ def _summary(model: Job, spec: EvaluationSpec) -> dict[str, Any]:
         "split": spec.split,
         "dataset_id": spec.dataset_id,
         "epoch": spec.epoch,
+        **({"every": spec.every} if spec.source == "video" else {}),
     }

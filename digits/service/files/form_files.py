@@ -37,9 +37,14 @@ def save_form_file(service: Service, stream: IO[bytes], filename: str) -> Path:
     return path
 
 
+def is_form_file(service: Service, path: Path) -> bool:
+    """Whether `save_form_file` kept it, until the form is done."""
+    return path.parent.parent == service.jobs_dir.uploads / FORM_FILES
+
+
 def drop_form_file(service: Service, path: Path) -> None:
     """Remove a file that `save_form_file` kept, once it was copied to where it is needed; others are left alone."""
-    if path.parent.parent == service.jobs_dir.uploads / FORM_FILES:
+    if is_form_file(service, path):
         shutil.rmtree(path.parent, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ from flask import Blueprint, redirect, url_for
 
 from digits.domain.inference import RANKED
 from digits.domain.jobs import PREDICTING, Kind, Status
+from digits.errors import BadRequest
 from digits.service import jobs as job_actions
 from digits.service.evaluations import create as evaluations
 from digits.service.evaluations import predict as inference
@@ -65,12 +66,15 @@ def top_n() -> Any:
 
 @describes(
     form={
-        "split": "train, val or test; left out where a list or a folder is sent.",
+        "split": "train, val or test; left out where a list, a folder or a video is sent.",
         "snapshot_epoch": "Which snapshot.",
         "dataset": "Another data set of the same classes.",
         "other": "The same in one: its id, a slash and the split.",
         "image_list": "Instead of a split: an uploaded text file (or its path on the server) with one path a line.",
         "image_folder": "Where relative paths start; without a list every picture below it is taken.",
+        "video": "Instead of a split: a video on the server, or an animated picture, whose frames are predicted.",
+        "video_file": "The same, uploaded.",
+        "every": "Of a video only every Nth frame (1).",
         "num_test_images": "Only the first N.",
         "dont_resize": "Keep the sizes of the pictures.",
         **FIELDS,
@@ -83,14 +87,18 @@ def evaluate(job_id: str) -> Any:
     service = get_service()
     model = service.store.get(job_id, *PREDICTING)
     other, _, other_split = (arguments.text("other") or arguments.text("dataset")).partition("/")
-    with _list_file() as listed:
-        is_files = listed is not None or bool(arguments.text("image_folder"))
+    with _sent_file("image_list") as listed, _sent_file("video_file", "video") as video:
+        is_files = listed is not None or video is not None or bool(arguments.text("image_folder"))
+        if video is not None and (listed is not None or arguments.text("image_folder")):
+            raise BadRequest("A video, a list and a folder exclude each other.", advice="Send one of them.")
         job = _start(
             model,
             listed,
             split="" if is_files else other_split or arguments.text("split", "val"),
             dataset=service.store.get(other, Kind.DATASET) if other else None,
             dont_resize=arguments.flag("dont_resize"),
+            video=video,
+            every=arguments.whole("every", 1, least=1, most=2**31),
         )
     if arguments.flag("wait"):
         job = evaluations.wait(service, job)
@@ -103,7 +111,7 @@ def _many(answer: Any, anchor: str = "", form: tuple[str, ...] = ()) -> Any:
     service = get_service()
     model = arguments.job(*PREDICTING)
     inference.check_classifies(model)
-    with _list_file() as listed:
+    with _sent_file("image_list") as listed:
         job = _start(model, listed, form={name: value for name in form if (value := arguments.text(name))})
     wait = arguments.flag("wait", True)
     if not wants_json():
@@ -157,12 +165,12 @@ def _classifications(job: Job) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _list_file() -> Iterator[Path | None]:
-    """The list that was sent or named; what was sent is gone afterwards."""
-    service = get_service()
-    file, text = arguments.file("image_list"), arguments.text("image_list")
+def _sent_file(field: str, named: str = "") -> Iterator[Path | None]:
+    """The file that was sent, or named in the field `named` (by default the same); what was sent is gone afterwards."""
+    service, named = get_service(), named or field
+    file, text = arguments.file(field), arguments.text(named)
     if file is None:
-        yield paths.readable_file(service, text, "image_list") if text else None
+        yield paths.readable_file(service, text, named) if text else None
         return
     path = save_form_file(service, file.stream, file.filename or "")
     try:

@@ -119,6 +119,7 @@ def evaluation_dict(job: Job) -> dict[str, Any]:
         "snapshot_epoch": job.summary.get("epoch"),
         "source": job.summary.get("source", ""),
         "split": job.summary.get("split", ""),
+        **({"every": job.summary["every"]} if "every" in job.summary else {}),
     }
     if job.status != Status.DONE:
         return value

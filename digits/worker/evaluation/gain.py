@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from digits.domain.metrics import is_lower_better
 from digits.metrics.base import Arrays, Report
 from digits.metrics.of_pictures import numbers_of
 from digits.metrics.resampling import RESAMPLES, draws, measurable, resampled
@@ -29,10 +30,11 @@ class Gain:
         self._without.add(outputs, truths)
 
     def summary(self, found: Mapping[str, float | None], key: str) -> dict[str, Any]:
-        """`metrics`: by name `with`, `without` and their difference `gain`, None where one is not known, of those that the
-        report `found`; of the one that decides, `key`, also the interval `low` to `high` of the gain and `how` it was made."""
+        """`metrics`: by name `with`, `without` and their difference `gain`, positive where it is better with, None where one is
+        not known, of those that the report `found`; of the one that decides, `key`, also the interval `low` to `high` of the gain
+        and `how` it was made. `pictures`: how many have a truth."""
         others = self._without.summary()["metrics"]
-        rows = {name: _row(value, others.get(name)) for name, value in found.items()}
+        rows = {name: _row(name, value, others.get(name)) for name, value in found.items()}
         if key in rows and (interval := self._interval(key)) is not None:
             rows[key] |= {"low": interval[0], "high": interval[1], "how": HOW}
         return {"metrics": rows, "pictures": self._without.summary()["labelled"]}
@@ -45,15 +47,22 @@ class Gain:
             return None
         drawn = draws(len(both[0][0]), RESAMPLES)
         ours, theirs = (resampled(name, _arrays(columns), drawn) for _, columns, _ in both)
-        apart = (ours - theirs)[np.isfinite(ours - theirs)]
+        apart = _better(name) * (ours - theirs)
+        apart = apart[np.isfinite(apart)]
         if not len(apart):
             return None
         low, high = np.percentile(apart, [(100 - PERCENT) / 2, (100 + PERCENT) / 2])
         return float(low), float(high)
 
 
-def _row(ours: float | None, theirs: float | None) -> dict[str, Any]:
-    return {"with": ours, "without": theirs, "gain": None if ours is None or theirs is None else ours - theirs}
+def _row(name: str, ours: float | None, theirs: float | None) -> dict[str, Any]:
+    gain = None if ours is None or theirs is None else _better(name) * (ours - theirs)
+    return {"with": ours, "without": theirs, "gain": gain}
+
+
+def _better(name: str) -> int:
+    """What makes an improvement of a metric a positive number."""
+    return -1 if is_lower_better(name) else 1
 
 
 def _arrays(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from digits.worker.evaluation.gain import Gain
 from digits.worker.evaluation.sources import PictureBatch, open_source
 from digits.worker.evaluation.spacing import Spacings
 from digits.worker.evaluation.truths import Truths
+from digits.worker.evaluation.videos import frames_of
 from digits.worker.runtime import WorkerContext
 
 
@@ -55,7 +56,8 @@ def run(context: WorkerContext) -> None:
     context.emit(ProgressEvent(fraction=0.0, stage="load the model"))
     predictor = _load(context, spec)
     try:
-        source = open_source(spec, context.folder, context.jobs_dir, predictor.meta)
+        frames = frames_of(context, spec) if spec.source == "video" else []
+        source = open_source(spec, context.folder, context.jobs_dir, predictor.meta, frames)
         context.emit(LogEvent(message=f"Predicting {source.total:,} pictures with the snapshot of epoch {spec.epoch:g}."))
         started = time.monotonic()
         rounds = Rounds(context, source, 1 if spec.tile_overlap is not None else batch_size(predictor))

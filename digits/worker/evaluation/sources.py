@@ -1,4 +1,5 @@
-"""Where the pictures of an evaluation come from: a list file, a folder, or a split's records; each gives tasks that read a batch.
+"""Where the pictures of an evaluation come from: a list file, a folder, the frames of a video, or a split's records; each gives
+tasks that read a batch.
 
 Holds: a task may run in any thread and depends on no other; what cannot be read becomes a problem of its batch, never an
 error; files are read only below the folders that the server may read; true classes have the numbers of `digits.domain.classes`.
@@ -72,12 +73,17 @@ class InputSource(Protocol):
         ...
 
 
-def open_source(spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any]) -> InputSource:
-    """The source an evaluation names. Raises DataError when it holds no picture."""
+def open_source(
+    spec: EvaluationSpec, folder: JobFolder, jobs_dir: JobsDir, meta: Mapping[str, Any], frames: Sequence[str] = ()
+) -> InputSource:
+    """The source an evaluation names; `frames` are the files that a video was taken apart to. Raises DataError when it holds no
+    picture."""
     if spec.source == "split":
         source: InputSource = SplitSource(jobs_dir.folder(spec.dataset_id), spec, meta)
     elif spec.source == "list":
         source = ListSource(folder.path / spec.list_file, spec, meta)
+    elif spec.source == "video":
+        source = FrameSource(frames, spec, meta)
     else:
         source = FolderSource(Path(spec.folder), spec, meta)
     if not source.total:
@@ -115,6 +121,22 @@ class ListSource:
     def _lines(self) -> Iterator[tuple[str, int]]:
         entries = (parse_line(line, self._spec.folder) for line in lines_naming_files(self._file) if line.strip())
         yield from islice(((on_disk(path), label) for path, label in entries), self._spec.limit or None)
+
+
+class FrameSource:
+    """Frames of a video, as files in their order; nothing is known to be true of them."""
+
+    def __init__(self, files: Sequence[str], spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
+        self._files = files
+        self._reader = _FileReader(spec, meta)
+        self.total = len(files)
+        self.match = ClassMatch((), ())
+
+    def first_paths(self) -> list[str]:
+        return []
+
+    def readings(self, size: int) -> Iterator[Reading]:
+        return _file_readings(((file, NO_CLASS) for file in self._files), size, self._reader)
 
 
 class FolderSource:
