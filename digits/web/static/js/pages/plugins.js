@@ -149,6 +149,7 @@ function viewOptions(testing) {
   const place = find("[data-view-options]", testing);
   const show = async () => {
     const asked = select.value;
+    if (!asked) return; // no view is known while the host of plugins is away
     const address = (testing.dataset.viewConfig ?? "").replace("VIEW", encodeURIComponent(asked));
     const loaded = await load(testing, select, place, address, "The options of this view could not be loaded.");
     if (loaded) place.dataset.view = asked;
