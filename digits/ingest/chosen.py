@@ -7,6 +7,7 @@ is counted anew. The numbers of the records lie in the job's folder.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -63,14 +64,15 @@ def divided(groups: Sequence[str], percent_val: float, seed: int = 0) -> tuple[l
     """Places of the records of these groups (empty: of none) for training and for validation, ascending; those of one group stay
     together."""
     names = [group or f"\0{place}" for place, group in enumerate(groups)]
-    order = list(dict.fromkeys(names))
+    counts = Counter(names)
+    order = list(counts)
     np.random.default_rng(seed).shuffle(order)
     wanted, taken, held = round(len(names) * percent_val / 100), 0, set[str]()
     for name in order:
         if taken >= wanted:
             break
         held.add(name)
-        taken += names.count(name) if len(order) < len(names) else 1
+        taken += counts[name]
     val = [place for place, name in enumerate(names) if name in held]
     return [place for place, name in enumerate(names) if name not in held], val
 

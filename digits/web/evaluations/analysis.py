@@ -48,7 +48,7 @@ def analysis_context(job: Job, result: dict[str, Any], model: Job | None) -> dic
         "may_choose": model is not None and may_edit(model),
         "average_titles": AVERAGES,
         "error_words": ERRORS,
-        "calibration_words": _words(found, is_ranked(result)),
+        "calibration_words": _words(found, is_ranked(result), is_plain="answering" not in result),
         "distributed": [name for name in result["columns"] if distributions.get(name, {}).get("known", 0) > 1],
         "review_choices": {name: CHOSEN[name] for name in ("", *CHOICES)},
     }
@@ -68,8 +68,8 @@ def _range(name: str, row: dict[str, Any]) -> tuple[str, str]:
     return words, str(row.get("how", ""))
 
 
-def _words(analysis: dict[str, Any] | None, ranked: bool) -> str:
-    """How a temperature was fitted and what the bars mean."""
+def _words(analysis: dict[str, Any] | None, ranked: bool, *, is_plain: bool) -> str:
+    """How a temperature was fitted and what the bars mean; none is for answers in tiles or by a mean (not `is_plain`)."""
     found = (analysis or {}).get("calibration") or {}
     what = "the most probable class" if ranked else "every label"
     said = f"ECE: the mean distance of what is said and what is true, over 15 bins of the probability of {what}."
@@ -80,4 +80,6 @@ def _words(analysis: dict[str, Any] | None, ranked: bool) -> str:
         )
     if found.get("how") == "given":
         return f"{said} The temperature was fitted on the validation split, by the evaluation {found['fitted_by']}."
+    if not is_plain:
+        return f"{said} No temperature is fitted to answers in tiles, or to the mean over turned pictures."
     return f"{said} A temperature is fitted on the validation split alone: evaluate that, then these pictures again."

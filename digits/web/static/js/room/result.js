@@ -26,6 +26,8 @@ import { fixed } from "../parts/format.js";
 /** @type {[step: "decode" | "resize" | "forward" | "post", words: string][]} */
 const STEPS = [["decode", "decoded"], ["resize", "prepared"], ["forward", "predicted"], ["post", "afterwards"]];
 
+const LOADING_MS = 1500; // a network that is there has answered by then
+
 export class Result {
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -34,11 +36,16 @@ export class Result {
     this.parts = find("[data-result-parts]", root, HTMLTemplateElement);
     /** @type {Column[]} */
     this.columns = [];
+    this.loading = 0;
   }
 
   /** @param {boolean} yes */
   setBusy(yes) {
     this.root.classList.toggle("busy", yes);
+    clearTimeout(this.loading);
+    if (!yes) return;
+    const words = "No answer yet: the first question to a network loads it.";
+    this.loading = setTimeout(() => this.say(el("span", {}, words)), LOADING_MS);
   }
 
   /** @param {string} message */
