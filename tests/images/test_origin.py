@@ -101,7 +101,8 @@ def test_an_archive_brings_back_as_digits_does(tmp_path: Path, mode: str, paddin
     for number, size in enumerate(SIZES):
         path = tmp_path / f"{number}.png"
         Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).save(path)
-        feature, origin, _ = Preparer(meta).prepared(path)
+        prepared = Preparer(meta).prepared(path)
+        feature, origin = prepared.feature, prepared.origin
         assert origin.prepared == (feature.shape[2], feature.shape[1])
         found = predicting.origin_of(path, meta)
         assert (tuple(found["size"]), tuple(found["prepared"])) == (origin.size, origin.prepared)

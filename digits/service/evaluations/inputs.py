@@ -56,8 +56,7 @@ def from_path(service: Service, text: str) -> Path | bytes:
 def from_record(service: Service, model: Job, text: str, dataset_id: str = "") -> RecordPicture:
     """A record `split:index` of a data set, by default the model's own; that of another one is fitted to the model. BadRequest or
     NotFound when there is none."""
-    split, _, number = text.partition(":")
-    index = whole(number, "the number of record")
+    split, index = record_place(text)
     chosen = service.store.get(dataset_id, Kind.DATASET).id if dataset_id else model.dataset_id
     if not chosen:
         raise BadRequest(
@@ -74,6 +73,12 @@ def from_record(service: Service, model: Job, text: str, dataset_id: str = "") -
         raise NotFound(f"There is no record {index} in the split {split}; it has {len(reader)}.")
     found = record_picture(reader, index, info.extra)
     return found if chosen == model.dataset_id else replace(found, foreign=reader.meta.feature_encoding)
+
+
+def record_place(text: str) -> tuple[str, int]:
+    """The split and the number of a record `split:index`. Raises BadRequest."""
+    split, _, number = text.partition(":")
+    return split, whole(number, "the number of record")
 
 
 def record_picture(reader: RecordReader, index: int, described: Mapping[str, Any]) -> RecordPicture:

@@ -27,6 +27,7 @@ from digits.service import Service
 from digits.storage.files import cannot_write, read_json, tree_size, write_json
 from digits.storage.jobs.store import Job
 from digits.storage.modes import make_folder
+from digits.tasks.base import BOXES, CLASSES, NUMBERS
 from digits.utils.values import finite
 
 logger = logging.getLogger(__name__)
@@ -129,13 +130,13 @@ def words_of(body: Mapping[str, Any]) -> str:
     sample = body["samples"][0]
     if best := body.get("predictions"):
         return f"{best[0][0]} {best[0][1]:.2f} %"
-    if body["kind"] == "classes":
+    if body["kind"] == CLASSES:
         return ", ".join(sample.get("found", ())) or "nothing found"
-    if body["kind"] == "boxes":
+    if body["kind"] == BOXES:
         least = float(sample.get("score_threshold") or 0.0)
         count = sum(box["score"] >= least for box in sample.get("boxes", ()))
         return f"{count} {'box' if count == 1 else 'boxes'}"
-    if body["kind"] == "numbers":
+    if body["kind"] == NUMBERS:
         values = sample.get("values") or []
         return ", ".join("–" if value is None else f"{value:.4g}" for value in values[:3]) + (" …" if len(values) > 3 else "")
     return ""

@@ -14,7 +14,7 @@ from typing import Any
 from digits.domain.datasets import CHOSEN_FILE, CHOSEN_RECORDS, ChosenRecords, DatasetSpec
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources
-from digits.errors import BadRequest, Conflict, NotFound
+from digits.errors import BadRequest, Conflict, NotFound, StorageError
 from digits.service import Service, jobs
 from digits.service.damage import require_records
 from digits.service.datasets.classification import create_classification_dataset
@@ -225,7 +225,13 @@ def _of_files(
 
 def _preparation(service: Service, spec: EvaluationSpec) -> dict[str, Any]:
     """How the model's own pictures were prepared, as fields of the form."""
-    meta = read_json(service.folder(spec.model_id).path / META_FILE)
+    try:
+        meta = read_json(service.folder(spec.model_id).path / META_FILE)
+    except StorageError as error:
+        raise Conflict(
+            "The model that was evaluated is gone, and with it how its pictures were prepared.",
+            advice="Take the list of the pictures (list.txt).",
+        ) from error
     how = meta.get("image") or {}
     channels, height, width = meta.get("stored_shape") or meta["input_shape"]
     size = {"resize_width": how.get("width") or width, "resize_height": how.get("height") or height}

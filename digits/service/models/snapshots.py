@@ -79,7 +79,7 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
     Raises Damaged for one whose file was cut or changed, BadRequest for a text that is no number or a model without snapshots,
     NotFound for an epoch it does not have.
     """
-    wanted = _wanted(model, epoch)
+    wanted = wanted_epoch(model, epoch)
     if not os.path.isdir(service.folder(model.id)):
         require_usable(service, model)
     found = list_snapshots(service, model, with_best=True)
@@ -134,8 +134,8 @@ def _epoch_in_header(path: Path) -> float | None:
     return None
 
 
-def _wanted(model: Job, epoch: float | str | None) -> float | None:
-    """The epoch of a number or a word; None where there is none."""
+def wanted_epoch(model: Job, epoch: float | str | None) -> float | None:
+    """The epoch of a number or a word; None where there is none. Raises BadRequest for a text that is neither."""
     if epoch == BEST:
         return model.best_epoch
     return 0.0 if epoch == START else _number(epoch)

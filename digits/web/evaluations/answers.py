@@ -15,6 +15,8 @@ from digits.errors import DigitsError, Forbidden
 from digits.service.evaluations import kept, second
 from digits.service.evaluations.answer import answer_one
 from digits.service.evaluations.code import Question, code_of
+from digits.service.evaluations.inputs import record_place
+from digits.service.models.snapshots import wanted_epoch
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import predict
 from digits.web.evaluations.asked import asked_answering
@@ -153,6 +155,7 @@ def code(job_id: str) -> Any:
     service = get_service()
     model = service.store.get(job_id, *PREDICTING)
     fields = {name: arguments.text(name) for name in sorted(arguments.sent_names()) if name not in NOT_ASKED}
+    _check_question(model, fields)
     question = Question(
         address=request.host_url.rstrip("/") + request.script_root,
         model_id=model.id,
@@ -162,6 +165,17 @@ def code(job_id: str) -> Any:
         jobs_dir=str(service.jobs_dir.path),
     )
     return json_answer(code_of(question))
+
+
+def _check_question(model: Job, fields: dict[str, str]) -> None:
+    """What a question would be refused for is no code either. Raises BadRequest, NotFound."""
+    service = get_service()
+    asked_answering(model)
+    wanted_epoch(model, fields.get("snapshot_epoch"))
+    if record := fields.get("record"):
+        record_place(record)
+    if other := fields.get("second"):
+        wanted_epoch(second.find_second(service, model, other), fields.get("second_epoch"))
 
 
 def _keep(model: Job, body: dict[str, Any], picture: Picture, name: str) -> dict[str, Any]:

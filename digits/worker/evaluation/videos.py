@@ -19,6 +19,7 @@ from digits.domain.inference import EvaluationSpec
 from digits.errors import DataError, DigitsError, JobStopped
 from digits.storage.files import read_json, write_json
 from digits.utils.confinement import Confinement
+from digits.utils.processes import kill_children
 from digits.worker.runtime import WorkerContext
 
 FOLDER, DONE_FILE = "frames", "frames.json"  # in the job's folder
@@ -117,7 +118,7 @@ def _lines(context: WorkerContext, spec: EvaluationSpec, path: Path, folder: Pat
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(DigitsError, OSError):
-        process.kill()
+        kill_children([process])
     process.wait()
     if process.stdout is not None:
         process.stdout.close()

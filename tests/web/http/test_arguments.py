@@ -36,7 +36,8 @@ NO_NUMBERS = ("x", "1_0", "٣", "²", "1३", "nan", "-inf", "1e999", "0x10", "-
 NO_WHOLE_NUMBERS = (*NO_NUMBERS, "-1", "+1", "1.5", "1e2", str(LARGEST + 1), "9" * 400)
 WHOLE_NUMBERS = ("", " ", "0", "007", " 2 ", str(LARGEST), str(2**31), str(10**9))
 DECIMALS = frozenset({"snapshot_epoch", "epoch"})  # read in digits.service: snapshots lie between epochs too
-FROM_ONE = tuple((name, "0") for name in ("size", "seeds", "version", "top", "most"))  # of which there must be one at least
+AT_LEAST_ONE = ("size", "seeds", "version", "top", "most", "every")
+FROM_ONE = tuple((name, "0") for name in AT_LEAST_ONE)
 UNAVAILABLE = 503  # what a number that is one gets where a model would have to be loaded: no supervisor runs here
 OTHER_TEXTS = frozenset({"record", "move", "tab"})  # a number is a part of them, or one of what they may be
 

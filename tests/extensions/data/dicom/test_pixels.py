@@ -136,17 +136,17 @@ def test_windows_equal_pydicom(tmp_path: Path, data: st.DataObject, turned: bool
     photometric = "MONOCHROME1" if turned else "MONOCHROME2"
     write(path, values, PhotometricInterpretation=photometric, **tags, **window)
     dataset = pydicom.dcmread(path)
-    shown = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
+    with np.errstate(over="ignore"):  # pydicom's exponential of what lies far below the window
+        shown = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
     ends = np.array(domain_of(tags), float)
     if "RescaleSlope" in tags:
         ends = ends * tags["RescaleSlope"] + tags["RescaleIntercept"]
-    expected = np.floor((shown - ends[0]) / (ends[1] - ends[0]) * 255 + 0.5)
+    expected = (shown - ends[0]) / (ends[1] - ends[0]) * 255
     expected = 255 - expected if turned else expected
     windowing = Windowing(own=True) if own else Windowing(Window(centre, width, function))
     found = read_frame(str(path), 0, windowing)[0]
     assert found.dtype == np.uint8
-    np.testing.assert_allclose(found, expected, atol=1)  # halves may be rounded either way
-    assert (found != expected).mean() < 0.3
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.5 + 1e-9)  # halves may be rounded either way
 
 
 @FEW

@@ -23,7 +23,8 @@ export function sendPictures(address, chosen, total) {
     el(
       "p",
       { class: "muted mb-0" },
-      "The pictures that are chosen, with their true labels. Those whose label the review calls wrong, or that it calls bad, are left out unless they are what is chosen.",
+      "The pictures that are chosen, with their true labels. Those whose label the review calls wrong, or that it calls bad, are " +
+        "left out unless they are what is chosen.",
     ),
     ...field("send-name", "Name", { name: "name", maxlength: 255, placeholder: "named after the evaluation" }),
     ...field("send-most", "At most, the first in this order", { name: "most", type: "number", min: 1, max: count, value: count }),
