@@ -67,7 +67,7 @@ def test_rescaling_equals_pydicom(tmp_path: Path, data: st.DataObject, turned: b
     path = tmp_path / "a.dcm"
     write(path, values, PhotometricInterpretation="MONOCHROME1" if turned else "MONOCHROME2", **tags)
     dataset = pydicom.dcmread(path)
-    expected = apply_modality_lut(dataset.pixel_array, dataset).astype(np.float64)
+    expected = apply_modality_lut(dataset.pixel_array.astype(np.int32), dataset).astype(np.float64)
     if turned:
         ends = np.array(domain_of(tags))
         if "RescaleSlope" in tags:
@@ -136,8 +136,8 @@ def test_windows_equal_pydicom(tmp_path: Path, data: st.DataObject, turned: bool
     photometric = "MONOCHROME1" if turned else "MONOCHROME2"
     write(path, values, PhotometricInterpretation=photometric, **tags, **window)
     dataset = pydicom.dcmread(path)
-    with np.errstate(over="ignore"):  # pydicom's exponential of what lies far below the window
-        shown = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
+    with np.errstate(over="ignore"):  # pydicom's exponential of what lies far below the window; its 8 bits would wrap around
+        shown = apply_voi_lut(apply_modality_lut(dataset.pixel_array.astype(np.int32), dataset), dataset)
     ends = np.array(domain_of(tags), float)
     if "RescaleSlope" in tags:
         ends = ends * tags["RescaleSlope"] + tags["RescaleIntercept"]
