@@ -20,7 +20,7 @@ from digits.service.jobs import create_job
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
 from digits.storage.predictions import PREDICTIONS_FILE, writing_predictions
-from tests.builders import make_job
+from tests.builders import ROADS, create_done, make_job
 
 EVIL = "<script>alert(1)</script>"
 
@@ -28,7 +28,7 @@ EVIL = "<script>alert(1)</script>"
 def make_evaluation(service: Service, labels: list[str], paths: list[str], status: Status = Status.DONE) -> Job:
     """An evaluation of pictures whose true classes go round; every seventh is taken for the next class."""
     spec = EvaluationSpec("20260101-000000-aaaa", "snapshots/epoch_1.safetensors", 1.0, "list", list_file="images.txt")
-    job = create_job(
+    job = (create_done if status == Status.DONE else create_job)(
         service,
         kind=Kind.EVALUATION,
         task="classification",
@@ -48,7 +48,7 @@ def make_evaluation(service: Service, labels: list[str], paths: list[str], statu
     with writing_predictions(folder.path / PREDICTIONS_FILE, report.columns) as writer:
         writer.append(paths, np.full(count, -1), report.add(np.log(scores), true))
     write_json(folder.result_file, {**report.summary(), "model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0})
-    for step in (Status.WAIT, Status.RUN) if status == Status.RUN else (Status.WAIT, Status.RUN, Status.DONE):
+    for step in () if status == Status.DONE else ROADS[status]:
         job = service.store.transition(job.id, step)
     return job
 

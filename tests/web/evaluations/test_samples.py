@@ -18,20 +18,19 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
 from digits.service.evaluations.create import comparable_datasets
-from digits.service.jobs import create_job
 from digits.storage.events import EventWriter
 from digits.storage.files import write_json
 from digits.storage.jobs.store import Job
 from digits.storage.predictions import OLD_FILE, Column, writing_predictions
 from digits.testing.runs import make_dataset
-from tests.builders import make_job
+from tests.builders import create_done, make_job
 
 LABELS = ["background", "<b>cell</b>"]
 
 
 def finished(service: Service, kind: str, outputs: list[np.ndarray], **result: object) -> Job:
     spec = EvaluationSpec("20260101-000000-aaaa", "snapshots/epoch_1.safetensors", 1.0, "list", list_file="images.txt")
-    job = create_job(
+    job = create_done(
         service,
         kind=Kind.EVALUATION,
         task="segmentation",
@@ -52,8 +51,6 @@ def finished(service: Service, kind: str, outputs: list[np.ndarray], **result: o
     metrics = {"metrics": {"mean_dice": 0.75, "mean_iou": None}, "columns": ["mean_dice"], "key": "mean_dice"}
     values = {"kind": kind, "class_labels": LABELS, "per_class": per_class, "lower_is_better": False}
     write_json(folder.result_file, {**described, **metrics, **values, **result})
-    for step in (Status.WAIT, Status.RUN, Status.DONE):
-        job = service.store.transition(job.id, step)
     return job
 
 
