@@ -81,6 +81,7 @@ def test_the_proxy_reaches_nothing_but_its_socket(
             assert answer.status_code in (302, 308, 404), rest
             assert not {"Refresh", "Set-Cookie", "Access-Control-Allow-Origin"} & set(answer.headers), rest
             assert "169.254" not in answer.headers.get("Location", ""), rest
+            answer.close()  # as a server does; else its socket stays open until it is forgotten
     finally:
         server.shutdown()
         server.server_close()
