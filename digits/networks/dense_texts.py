@@ -186,17 +186,7 @@ def build_network(context):
 '''
 )
 
-SMP = (
-    _HEAD
-    + """
-import segmentation_models_pytorch as smp
-import torch.nn.functional as F
-from torch import nn
-
-BATCH_SIZE = {batch}
-DECODER = "{name}"
-ENCODER = "{backbone}"  # any of smp.encoders.get_encoder_names(), or "tu-" and the name of a network of timm
-STEP = 32  # the encoder halves width and height five times
+ANY_SIZE = """STEP = 32  # the encoder halves width and height five times
 
 
 class AnySize(nn.Module):
@@ -208,7 +198,21 @@ class AnySize(nn.Module):
         height, width = x.shape[-2:]
         padded = F.pad(x, (0, -width % STEP, 0, -height % STEP))
         return self.body(padded)[..., :height, :width]
+"""
 
+SMP = (
+    _HEAD
+    + """
+import segmentation_models_pytorch as smp
+import torch.nn.functional as F
+from torch import nn
+
+BATCH_SIZE = {batch}
+DECODER = "{name}"
+ENCODER = "{backbone}"  # any of smp.encoders.get_encoder_names(), or "tu-" and the name of a network of timm
+"""
+    + ANY_SIZE
+    + """
 
 def build_network(context):
     outputs = context.num_classes if context.task == "segmentation" else context.label_shape[0]

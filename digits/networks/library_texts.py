@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from digits.networks.dense_texts import ANY_SIZE
+
 TIMM = '''"""{title}: {parameters} parameters, meant for {side}×{side} pixels.
 
 Input channels and classes follow the data set.
@@ -97,7 +99,8 @@ def build_network(context):
         return timm.create_model(name, **options)
 '''
 
-HUB_OF_MAPS = '''"""{name} of the Hugging Face hub: a network of segmentation_models_pytorch with all of its weights.
+HUB_OF_MAPS = (
+    '''"""{name} of the Hugging Face hub: a network of segmentation_models_pytorch with all of its weights.
 
 Input channels and classes follow the data set; layers that do not fit them start anew. Its configuration and weights are fetched
 once and kept by huggingface_hub.
@@ -113,19 +116,9 @@ from torch import nn
 
 BATCH_SIZE = 8
 NAME = "{name}"
-STEP = 32  # the encoder halves width and height five times
-
-
-class AnySize(nn.Module):
-    def __init__(self, body):
-        super().__init__()
-        self.body = body
-
-    def forward(self, x):
-        height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % STEP, 0, -height % STEP))
-        return self.body(padded)[..., :height, :width]
-
+'''
+    + ANY_SIZE
+    + """
 
 def build_network(context):
     with open(hf_hub_download(NAME, "config.json")) as file:
@@ -141,4 +134,5 @@ def build_network(context):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*Mismatched keys")  # the last layer, where classes are others
         return AnySize(make.from_pretrained(NAME, strict=False, **options))
-'''
+"""
+)

@@ -43,8 +43,8 @@ _changing = threading.Lock()  # one process writes
 
 def keep(
     service: Service, model: Job, body: Mapping[str, Any], *, user: str, asked: Mapping[str, str], picture: bytes | None
-) -> str:
-    """Keep an answer; its key. `asked` are the fields it was asked with, `picture` the file that came with them.
+) -> dict[str, Any]:
+    """Keep an answer; what lists show of it. `asked` are the fields it was asked with, `picture` the file that came with them.
 
     Raises StorageError where it cannot be written or is too large.
     """
@@ -83,7 +83,7 @@ def keep(
             shutil.rmtree(part, ignore_errors=True)
             raise
         _prune(folder)
-    return key
+    return about
 
 
 def list_kept(service: Service, model: Job) -> list[dict[str, Any]]:

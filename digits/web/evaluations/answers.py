@@ -186,10 +186,10 @@ def _keep(model: Job, body: dict[str, Any], picture: Picture, name: str) -> dict
     asked = {**fields, "image_file": name} if sent else fields
     data = picture if isinstance(picture, bytes) else None
     try:
-        kept_as = kept.keep(get_service(), model, body, user=current_user(), asked=asked, picture=data)
+        about = kept.keep(get_service(), model, body, user=current_user(), asked=asked, picture=data)
     except DigitsError as error:
         return {"not_kept": str(error)}
-    return {"kept": _with_addresses(model, kept.find_kept(get_service(), model, kept_as)["about"])}
+    return {"kept": _with_addresses(model, about)}
 
 
 def _with_addresses(model: Job, about: dict[str, Any]) -> dict[str, Any]:

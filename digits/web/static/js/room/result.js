@@ -58,6 +58,7 @@ export class Result {
 
   /** @param {...HTMLElement} content */
   say(...content) {
+    clearTimeout(this.loading); // what is said now is newer
     find("[data-result-text]", this.root).replaceChildren(...content);
   }
 
