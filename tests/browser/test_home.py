@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -13,6 +12,7 @@ from digits.storage.jobs.store import JobQuery, Output
 from tests.browser.conftest import name_yourself
 from tests.builders import make_job
 from tests.conftest import RunningServer
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -25,13 +25,6 @@ def home(page: Page, context: BrowserContext, web_server: RunningServer) -> Page
 
 def rows(page: Page) -> list[str]:
     return page.locator("#pane-model tbody tr[data-id] td.name:nth-child(2)").all_inner_texts()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def test_an_empty_home_has_one_obvious_button(home: Page, web_server: RunningServer) -> None:

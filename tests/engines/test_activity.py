@@ -24,6 +24,7 @@ from digits.engines.activity import (
 )
 from digits.engines.network.text import compile_text
 from digits.storage.files import atomic
+from tests.waiting import wait_for
 
 TEXT = "def build_network(context):\n    return context.wait()\n"
 
@@ -33,13 +34,6 @@ def gate() -> Iterator[threading.Event]:
     found = threading.Event()
     yield found
     found.set()
-
-
-def until(condition: object) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_thread_in_a_network_text_is_found_at_its_line(gate: threading.Event) -> None:
@@ -52,7 +46,7 @@ def test_a_thread_in_a_network_text_is_found_at_its_line(gate: threading.Event) 
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    until(lambda: found and "network.py" in activity_of(found[0]).place)
+    wait_for(lambda: found and "network.py" in activity_of(found[0]).place)
     assert activity_of(found[0]) == Activity(1, 3, COMPUTES, "network.py, line 2: return context.wait()")
     gate.set()
     thread.join()
@@ -69,7 +63,7 @@ def test_a_thread_that_writes_a_file_says_so(tmp_path: Path, monkeypatch: pytest
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    until(lambda: found and activity_of(found[0]).state == WRITES)
+    wait_for(lambda: found and activity_of(found[0]).state == WRITES)
     gate.set()
     thread.join()
 

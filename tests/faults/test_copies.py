@@ -20,9 +20,10 @@ from digits.storage.files import write_json
 from digits.storage.identity import place_of
 from digits.storage.jobs.ownership import other_owner
 from digits.utils.processes import ProcessIdentity
-from tests.faults.test_server import Servers, servers, wait_for
-from tests.faults.test_workers import is_gone, steps_of
+from tests.faults.test_server import Servers, servers
+from tests.faults.test_workers import steps_of
 from tests.supervisor.conftest import World
+from tests.waiting import is_gone, wait_for
 
 __all__ = ["servers"]
 

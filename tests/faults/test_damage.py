@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from digits.supervisor.server import executor_for
 from digits.web.app import create_app
 from tests.faults.finished import Finished
 from tests.supervisor.conftest import World
+from tests.waiting import wait_for
 
 SEED = 14
 LOGS = {"worker.log", "heartbeat", "worker.lock", "worker.json", "tb"}  # nothing of a job depends on them
@@ -332,8 +332,8 @@ def test_the_owner_of_a_data_set_sees_whose_models_need_it_and_may_delete_its_re
     assert "keep_models=1" in refused.json["error"]["description"]
     assert refused.json["error"]["models"] == said["models"]
     assert pages.delete(f"/datasets/{dataset.id}?keep_models=1").status_code == 200
-    _wait(lambda: not (service.folder(dataset.id).path / "train_db").exists())
-    _wait(lambda: service.store.get(dataset.id).status_words == "Done, records deleted")
+    wait_for(lambda: not (service.folder(dataset.id).path / "train_db").exists())
+    wait_for(lambda: service.store.get(dataset.id).status_words == "Done, records deleted")
     assert "The records were deleted" in pages.get(f"/datasets/{dataset.id}").text
     gallery = pages.get(f"/datasets/images/classification/explore.json?job_id={dataset.id}&db=train")
     assert gallery.status_code == 409
@@ -345,16 +345,8 @@ def test_the_owner_of_a_data_set_sees_whose_models_need_it_and_may_delete_its_re
     loaded = LoadedModel.open(service.folder(model.id), find_snapshot(service, model).path, "cpu")
     loaded.close()
     actions.delete(service, service.store.get(model.id))
-    _wait(lambda: service.store.trash() and not service.store.trash()[0].requested_action)
+    wait_for(lambda: service.store.trash() and not service.store.trash()[0].requested_action)
     assert service.store.get(dataset.id), "the model may come back"
     assert trash.purge(service, service.store.trash()) == ([model.id], [])
-    _wait(lambda: not service.store.ids())
+    wait_for(lambda: not service.store.ids())
     assert not service.folder(dataset.id).path.exists()
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    """For what the server does."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -25,8 +25,9 @@ from digits.supervisor.executor import Ladder
 from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
 from digits.utils.processes import group_members
 from digits.worker.failures import error_event
-from tests.faults.test_server import Servers, wait_for
+from tests.faults.test_server import Servers
 from tests.supervisor.conftest import World
+from tests.waiting import wait_for
 
 WORKER = (sys.executable, "-P", "-m", "digits.worker")
 DATASET = "20260101-000000-aaaa"

@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,9 @@ from digits.storage.jobs.store import Job
 from digits.storage.lock import Locked, ServerLock, holder
 from digits.supervisor import follow, run_until
 from digits.utils.processes import ProcessIdentity, is_alive, signal_group, start_time
-from tests.faults.test_workers import is_gone, steps_of
+from tests.faults.test_workers import steps_of
 from tests.supervisor.conftest import WORKER, World
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from tests.waiting import is_gone, wait_for
 
 
 class Servers:

@@ -8,7 +8,6 @@ import os
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from digits.domain.events import MetricEvent
@@ -17,6 +16,7 @@ from digits.service import jobs as actions
 from digits.storage.events import valid_events
 from digits.supervisor.executor import Ladder
 from tests.supervisor.conftest import World
+from tests.waiting import is_gone
 
 
 def steps_of(world: World, job_id: str) -> list[int]:
@@ -29,10 +29,6 @@ def child_of(world: World, job_id: str) -> int:
     file = world.service.folder(job_id).path / "child.pid"
     world.until(lambda: file.exists() and file.read_text())
     return int(file.read_text())
-
-
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_killed_worker_is_resumed_from_its_checkpoint_and_nothing_counts_twice(world: World) -> None:

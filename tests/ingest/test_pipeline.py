@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,15 +19,7 @@ from digits.storage.folders import JobFolder
 from digits.storage.records.open import open_records
 from digits.utils.processes import group_members
 from tests.ingest.making import FOLDER, class_folder, make_job
-
-PATIENCE_SECONDS = 60.0
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @contextmanager

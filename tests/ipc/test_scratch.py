@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from digits.ipc.scratch import StoredArray, confined_folder, discard, remove_lef
 from digits.storage.folders import JobsDir
 from tests.ipc.test_message_server import SECONDS, serving
 from tests.ipc.test_messages import answer_to, exchange, frame
+from tests.waiting import wait_for
 
 LARGE = np.arange(2**17, dtype=np.float32).reshape(4, -1)
 
@@ -149,10 +149,7 @@ def test_an_answer_that_comes_after_its_client_gave_up_leaves_nothing(jobs_dir: 
             call(tmp_path / "s", Message({"scratch": str(folder)}), timeout=0.1)
         go.set()
         assert written.wait(SECONDS)
-        deadline = time.monotonic() + SECONDS
-        while list(jobs_dir.scratch.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert list(jobs_dir.scratch.iterdir()) == []
+        wait_for(lambda: not list(jobs_dir.scratch.iterdir()))
 
 
 def test_answers_to_others_in_the_same_folder_stay(jobs_dir: JobsDir) -> None:

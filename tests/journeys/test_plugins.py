@@ -22,6 +22,7 @@ import pytest
 from digits.frameworks import available_frameworks
 from tests.conftest import RunningServer, start_server
 from tests.sunnybrook import SLICES, copy_sunnybrook
+from tests.waiting import wait_for
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 LEGACY_PLUGINS = Path(__file__).resolve().parents[1] / "plugin_host" / "legacy_plugins"
@@ -114,10 +115,7 @@ def test_a_plugin_is_installed_into_the_running_server(server: RunningServer, tm
     run = subprocess.run(command, env={**os.environ, **target}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "image-ships" in run.stdout
-    deadline = time.monotonic() + DEADLINE
-    while "/datasets/generic/new/image-ships" not in request(server, "/")[1]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: "/datasets/generic/new/image-ships" in request(server, "/")[1])
     assert "Ships" in request(server, "/datasets/generic/new/image-ships?username=me")[1]
 
 
@@ -250,8 +248,5 @@ def test_a_plugin_host_that_dies_is_started_again(server: RunningServer) -> None
     pid = json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"]
     os.kill(pid, 9)
     assert request(server, "/")[0] == 200
-    deadline = time.monotonic() + DEADLINE
-    while json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"] == pid:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: json.loads((server.jobs_dir / ".digits" / "plugin_host.json").read_text())["pid"] != pid)
     assert get(server, "/plugins.json")["data"]

@@ -6,8 +6,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from digits.service.plugins.views import ViewSample
 from tests.conftest import RunningServer
 from tests.plugin_host.hosts import make_dataset, plugin_form, running_host, started_host
 from tests.plugin_host.packages import add_package, data_source, view_source
+from tests.waiting import wait_for
 
 EXIT = "import os\nos._exit(9)\n"
 HANG = "import time\ntime.sleep(3600)\n"
@@ -76,16 +75,7 @@ def make(service: Service, plugin: str) -> str:
 
 
 def wait_for_all(service: Service) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while any("being imported" in row["error"] for row in plugins.table(service)["view"]):
-        assert time.monotonic() < deadline
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: not any("being imported" in row["error"] for row in plugins.table(service)["view"]))
 
 
 def loaded(pid: int) -> set[str]:
@@ -153,7 +143,7 @@ def test_the_table_is_known_without_importing_anything_until_a_plugin_changes(se
     kept = service.jobs_dir.hidden / "plugins.json"
     with running_host(service, tmp_path, site):
         first = plugins.table(service)
-        wait_until(kept.exists)
+        wait_for(kept.exists)
     with started_host(service, tmp_path, site) as host:
         assert plugins.table(service) == first
         assert "numpy" not in Path(f"/proc/{host.pid}/maps").read_text()
@@ -163,4 +153,4 @@ def test_the_table_is_known_without_importing_anything_until_a_plugin_changes(se
     module.write_text(module.read_text() + "\nraise ValueError('changed')\n")
     with started_host(service, tmp_path, site):
         assert "ValueError: changed" in next(row["error"] for row in plugins.table(service)["data"] if not row["ok"])
-        wait_until(lambda: not kept.exists())
+        wait_for(lambda: not kept.exists())

@@ -8,7 +8,6 @@ import os
 import socket
 import struct
 import threading
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,6 +22,7 @@ from digits.predictor import server
 from digits.predictor.model import LoadedModel
 from digits.storage.folders import JobsDir
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -37,9 +37,7 @@ def address(model, tmp_path, monkeypatch):
     path = tmp_path / "p.sock"
     thread = threading.Thread(target=server.serve, args=(model, path, stop, JobsDir(tmp_path).scratch))
     thread.start()
-    deadline = time.monotonic() + 10
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for(path.exists)
     yield path
     stop.set()
     thread.join(10)

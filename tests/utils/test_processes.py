@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from digits.utils.processes import (
     signal_process,
     start_time,
 )
+from tests.waiting import wait_for
 
 
 def test_a_clock_that_is_set_makes_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,10 +76,7 @@ def test_what_a_leader_left_of_its_group_is_ended(tmp_path: Path) -> None:
     child = ProcessIdentity.of(int((tmp_path / "child").read_text()))
     assert child.is_alive()
     assert signal_group(leader, signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while child.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not child.is_alive()
+    wait_for(lambda: not child.is_alive())
 
 
 def test_a_process_that_was_started_to_outlive_its_terminal_does() -> None:

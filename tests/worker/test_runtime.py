@@ -23,6 +23,7 @@ from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
 from digits.worker.output import BoundedLog
 from tests.supervisor.conftest import WORKER, World
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -59,10 +60,7 @@ def test_a_job_begins_with_its_attempt_and_ends_with_its_status(world: World) ->
 def test_sigterm_is_a_request(world: World) -> None:
     job = world.job(steps=1000, seconds=0.05)
     process = start(world, job.id)
-    deadline = time.monotonic() + 30
-    while len(events_of(world, job.id)) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: len(events_of(world, job.id)) >= 5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 4
     last = events_of(world, job.id)[-1]
@@ -127,10 +125,7 @@ print("the last words")
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "log").read_bytes().endswith(b"the last words\n"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: (tmp_path / "log").read_bytes().endswith(b"the last words\n"))
 
 
 def test_a_later_attempt_still_gets_its_share_of_a_long_log(tmp_path: Path) -> None:
@@ -144,7 +139,7 @@ def test_a_later_attempt_still_gets_its_share_of_a_long_log(tmp_path: Path) -> N
 def test_hardware_is_measured_for_the_process_group() -> None:
     seen: list[Event] = []
     with HardwareMonitor(lambda event: seen.append(event) or 0, (), seconds=0.05):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(seen) < 2:
             assert time.monotonic() < deadline
             sum(range(10_000))
@@ -183,9 +178,7 @@ def test_when_memory_runs_out_a_worker_goes_before_the_server(world: World) -> N
     job = world.job(steps=1000, seconds=0.05)
     process = start(world, job.id)
     try:
-        deadline = time.monotonic() + 30
-        while not events_of(world, job.id) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for(lambda: events_of(world, job.id))
         assert int(Path(f"/proc/{process.pid}/oom_score_adj").read_text()) == OOM_SCORE
     finally:
         process.kill()

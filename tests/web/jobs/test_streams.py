@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from digits.storage.jobs.store import Job
 from digits.web.jobs import live
 from tests.builders import make_job
 from tests.conftest import RunningServer
+from tests.waiting import wait_for
 
 DEADLINE = 60
 
@@ -166,11 +166,7 @@ def test_threads_end_when_nobody_watches(service: Service) -> None:
     names = {thread.name for thread in threading.enumerate()}
     assert {f"digits-tail-{job.id}", "digits-changes"} <= names
     streams.leave(watcher)
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline and any(
-        t.name.startswith(("digits-tail", "digits-changes")) for t in threading.enumerate()
-    ):
-        time.sleep(0.02)
+    wait_for(lambda: not any(t.name.startswith(("digits-tail", "digits-changes")) for t in threading.enumerate()))
     assert not [t.name for t in threading.enumerate() if t.name.startswith(("digits-tail", "digits-changes"))]
     assert streams.watching == 0
 

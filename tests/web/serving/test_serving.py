@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -41,6 +40,7 @@ from digits.web.serving.admission import let_in
 from tests.builders import make_job
 from tests.conftest import TEMPLATES
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
+from tests.waiting import wait_for
 
 DARK, BRIGHT = "dark", "bright"
 
@@ -105,7 +105,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             path = paths[f"snapshots/epoch_{epoch}.safetensors"] = root / f"p{epoch}.sock"
             threads.append(threading.Thread(target=server.serve, args=(loaded, path, stop, service.jobs_dir.scratch)))
             threads[-1].start()
-        until(lambda: all(path.exists() for path in paths.values()))
+        wait_for(lambda: all(path.exists() for path in paths.values()))
         yield World(service, app, client, model, asked)
         stop.set()
         for thread in threads:
@@ -124,13 +124,6 @@ def world(room: World) -> Iterator[World]:
     yield room
     room.app.extensions["digits-serving"].connections.close()
     shutil.rmtree(room.service.jobs_dir.hidden / "serve", ignore_errors=True)
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def bearer(token: str) -> dict[str, str]:
