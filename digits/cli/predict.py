@@ -1,4 +1,4 @@
-"""`digits predict`: what a model of any task makes of pictures, lists, databases, records, or of its plugin's own form."""
+"""`digits predict`: what a model of any task makes of pictures, videos, lists, databases, records, or its plugin's own form."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from digits.service.evaluations.answering import answering_of, check_answering, 
 from digits.service.evaluations.predict import best, gives_one_class
 from digits.service.evaluations.saved import save_predictions
 from digits.service.evaluations.sources import TestResults
+from digits.service.evaluations.videos import run_with_videos
 from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.service.models.validation_samples import META_FILE, task_of
 from digits.service.plugins.views import ViewSample
@@ -56,7 +57,16 @@ from digits.utils.names import is_address
     "--form", "own", multiple=True, metavar="FIELD=VALUE", help="A field of the form with which the plugin tests models."
 )
 @click.option(
-    "--num-test-images", default=0, type=click.IntRange(0), help="Only the first N of a list or database. [default: all]"
+    "--every",
+    default=None,
+    type=click.IntRange(1),
+    help="Of a video, or of an animated picture, only every Nth frame. [default: all]",
+)
+@click.option(
+    "--num-test-images",
+    default=0,
+    type=click.IntRange(0),
+    help="Only the first N of a list or database, or frames of each video. [default: all]",
 )
 @click.option("--dont-resize", is_flag=True, help="Keep the pictures' sizes.")
 @click.option("--tiling", is_flag=True, help="Answer pictures larger than the network's input in overlapping tiles.")
@@ -74,8 +84,8 @@ from digits.utils.names import is_address
 def predict(
     model: str, top: int, save: Path | None, jobs_dir: str | None, as_json: bool, epoch: str | None, **given: Any
 ) -> None:
-    """Print what MODEL (its id or name, or a published name), of any task, makes of pictures: files, folders, or one of the
-    options below.
+    """Print what MODEL (its id or name, or a published name), of any task, makes of pictures: files, folders, videos, or one of
+    the options below. A video is answered frame by frame; an animated picture is, with --every, and else by its first.
 
     The JSON has the keys of `infer_many.json`; of one class for each picture also `classifications`, the best classes with their
     percentages.
@@ -128,6 +138,8 @@ def _tested(
         found = f"{' and '.join(chosen)} exclude each other." if chosen else "Nothing to predict was given."
         raise BadRequest(found, advice="Give files or --record, or one of --list, --db and --form.")
     keep, limit, last = given["dont_resize"], given["num_test_images"], (scratch, False)
+    if given["every"] and not given["files"]:
+        raise BadRequest("--every is of videos, and none is given.", advice="Name the files of videos, or leave it out.")
     if given["list_file"]:
         folder = str(Path(given["image_folder"]).expanduser().absolute())
         return sources.run_list(service, model, read_text(given["list_file"]), folder, limit, snapshot, keep, *last, how=how)
@@ -141,7 +153,8 @@ def _tested(
         (name, inputs.from_path(service, name if is_address(name) else str(Path(name).absolute()))) for name in _named(given)
     ]
     records = [(text, inputs.from_record(service, model, text)) for text in given["records"]]
-    return sources.run_pictures(service, model, [*pictures, *records], snapshot, keep, *last, how=how)
+    wanted: dict[str, Any] = {"dont_resize": keep, "every": given["every"] or 0, "limit": limit, "how": how}
+    return run_with_videos(service, model, [*pictures, *records], snapshot, scratch, **wanted)
 
 
 def _named(given: dict[str, Any]) -> list[str]:

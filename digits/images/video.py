@@ -19,6 +19,8 @@ from digits.utils.stored import MAX_PIXELS
 
 HEAD_BYTES = 400
 ANIMATED, CONTAINER = "animated", "container"
+FORMATS = ("GIF", "WEBP", "PNG")
+BROKEN = (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, Image.DecompressionBombError)  # of Pillow
 READ = "MP4, MOV, AVI, MKV, WebM, MPEG, OGV, FLV, ASF, or an animated GIF, WebP or PNG"
 
 
@@ -58,6 +60,16 @@ def frames(file: IO[bytes], name: str, path: str, every: int = 1, beat: Callable
         yield frame
     if not found:
         raise DataError(f"{name} holds no frame that can be read.", advice="It may be damaged, or hold sound alone.")
+
+
+def has_several(file: IO[bytes]) -> bool:
+    """Whether an open file that begins as `ANIMATED` holds more than one frame."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except BROKEN:
+        return False
 
 
 def claimed(path: str) -> int:
@@ -115,7 +127,7 @@ def _rgb(picture: Any) -> np.ndarray:
 
 def _animated(file: IO[bytes], name: str, every: int) -> Iterator[Frame]:
     try:
-        with Image.open(file, formats=("GIF", "WEBP", "PNG")) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{name} has {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read.")
             seconds = 0.0
@@ -123,7 +135,7 @@ def _animated(file: IO[bytes], name: str, every: int) -> Iterator[Frame]:
                 if number % every == 0:
                     yield Frame(number, seconds, _on_white(frame))
                 seconds += float(frame.info.get("duration") or 0) / 1000
-    except (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except BROKEN as error:
         raise DataError(f"{name} cannot be read: {error}.", advice="The file is damaged.") from error
 
 

@@ -18,12 +18,14 @@ from digits.domain.training import TaskOptions, TrainingSpec
 from digits.errors import BadRequest, FormErrors
 from digits.ipc.supervisor_client import is_listening
 from digits.service import Service
+from digits.service.evaluations.videos import videos_among
 from digits.storage.jobs.store import Job
 from digits.storage.lock import holder
 from digits.storage.publications import Publication, Publications, Version
 from digits.tasks import TASKS, Task
 from digits.testing.runs import make_dataset, striped_pictures, train
 from tests.builders import make_job
+from tests.images.test_video import write_gif, write_video
 from tests.worker.test_export import TEXT
 
 
@@ -52,13 +54,26 @@ def test_files_folders_lists_and_what_they_give(service: Service, model: Job, tm
     pictures = tmp_path / "pictures"
     version = Version(1, model.id, "stripes", "snapshots/epoch_2.safetensors", 2.0, "classification", "pytorch", 0.0)
     Publications(service.jobs_dir).change("api", lambda _: Publication("api", "", 0.0, active=1, versions=(version,)))
-    result = run(service, "predict", "api", pictures, "--json", "--save", tmp_path / "saved", "--top", 1)
+    videos = [write_video(tmp_path / "clip.avi", 8), write_gif(tmp_path / "moving.gif"), tmp_path / "cut.mp4"]
+    videos[2].write_bytes(b"\0\0\0\x18ftypmp42")
+    given = [*videos, pictures / "0.png"]
+    assert videos_among(service, given, animated=False) == {0, 2}, "without --every an animated picture is one picture"
+    assert videos_among(service, given, animated=True) == {0, 1, 2}
+    options = ("--json", "--save", tmp_path / "saved", "--top", 1, "--every", 5)
+    result = run(service, "predict", "api", pictures, *videos, *options)
     assert result.exit_code == 0, (result.output, result.exception)
     said = json.loads(result.stdout)
     paths = [str(pictures / f"{number}.png") for number in range(2)]
-    assert list(said["outputs"]) == paths
+    frames = [
+        f"{videos[0]}:frame_000000_0.000s.jpg",
+        f"{videos[0]}:frame_000005_0.500s.jpg",
+        f"{videos[1]}:frame_000000_0.000s.jpg",
+    ]
+    assert list(said["outputs"]) == [*paths, *frames]
     assert [said["classifications"][path][0][0] for path in paths] == ["left", "right"]
-    assert [row["entry"] for row in said["skipped"]] == [str(pictures / "no.png")]
+    assert {row["entry"] for row in said["skipped"]} == {str(pictures / "no.png"), str(videos[2])}
+    assert (tmp_path / "saved" / "clip.avi_frame_000005_0.500s_output.npy").is_file()
+    assert not any(service.jobs_dir.scratch.iterdir()), "no frame stays"
     assert (said["model_id"], said["snapshot_epoch"]) == (model.id, 2.0)
     saved = np.load(tmp_path / "saved" / "1_output.npy")
     np.testing.assert_allclose(saved, said["outputs"][paths[1]]["output"], rtol=1e-6)
@@ -89,7 +104,13 @@ def test_files_folders_lists_and_what_they_give(service: Service, model: Job, tm
 
 @pytest.mark.parametrize(
     ("given", "error"),
-    [((), BadRequest), (("x.png", "--db", "y"), BadRequest), (("--form", "a=1"), BadRequest), (("no such.png",), FormErrors)],
+    [
+        ((), BadRequest),
+        (("--every", "2", "--record", "val:0"), BadRequest),
+        (("x.png", "--db", "y"), BadRequest),
+        (("--form", "a=1"), BadRequest),
+        (("no such.png",), FormErrors),
+    ],
 )
 def test_what_cannot_be_predicted_is_said(service: Service, model: Job, given: tuple[str, ...], error: type) -> None:
     assert isinstance(run(service, "predict", "stripes", *given).exception, error)

@@ -183,6 +183,7 @@ def infer_many(
     inputs: bool = False,
     candidates: bool = False,
     in_picture: bool = False,
+    as_given: bool = False,
     how: Answering = PLAIN,
     scratch: Path | None = None,
 ) -> Iterator[Prediction]:
@@ -201,6 +202,7 @@ def infer_many(
                 inputs=inputs,
                 candidates=candidates,
                 in_picture=in_picture,
+                as_given=as_given,
                 how=how,
                 scratch=scratch,
             )

@@ -43,11 +43,12 @@ class TestResults:
     samples: list[ViewSample]
     skipped: list[dict[str, str]]
     layers: list[LayerView] = field(default_factory=list)  # of a single picture, on request
+    remarks: Mapping[str, str] = field(default_factory=dict)  # on what samples come from, by its name
 
     @property
     def notes(self) -> dict[str, str]:
-        """What is to be said of samples, by key; those of which nothing is are not there."""
-        return {sample.key: sample.note for sample in self.samples if sample.note}
+        """What is to be said of samples, by key, and of what they come from; those of which nothing is are not there."""
+        return {**self.remarks, **{sample.key: sample.note for sample in self.samples if sample.note}}
 
     @property
     def nonfinite(self) -> int:
@@ -75,7 +76,7 @@ def run_pictures(
     requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, "how": how, **_beside(for_view)}
     describe = None if for_view else _describer(service, model)
     ids, given = numbers or range(len(found)), [picture for _, picture in found]
-    names = [_Named(key, number) for (key, _), number in zip(found, ids, strict=True)]
+    names = [Named(key, number) for (key, _), number in zip(found, ids, strict=True)]
     if len(found) != 1:
         return _collect(names, inference.infer_many(service, model, given, snapshot, **requested), describe=describe)
     answer = inference.infer(service, model, given, snapshot, layers=layers, **requested)
@@ -127,17 +128,8 @@ def run_database(
     how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
-    describe = None if for_view else _describer(service, model)
-    return _run_features(
-        service,
-        model,
-        _records(service, confine(service, path), limit, scratch),
-        snapshot,
-        scratch,
-        for_view,
-        describe=describe,
-        how=how,
-    )
+    records = _records(service, confine(service, path), limit, scratch)
+    return run_stream(service, model, records, snapshot, scratch, for_view, how=how)
 
 
 def run_extension(
@@ -155,9 +147,9 @@ def run_extension(
     training's where the network takes them. Raises FormErrors."""
     entries = inference_entries(service, dataset, values, scratch, extension_id)
     noted = zip(entries.keys, entries.notes, strict=True)
-    named = (_Named(key, f"{number:09d}", note) for number, (key, note) in enumerate(noted))
+    named = (Named(key, f"{number:09d}", note) for number, (key, note) in enumerate(noted))
     given = zip(named, entries.features, entries.labels, strict=True)
-    tested = _run_features(service, model, given, snapshot, scratch, for_view, as_given=True, how=how)
+    tested = run_stream(service, model, given, snapshot, scratch, for_view, as_given=True, how=how)
     if not tested.samples:
         raise DataError("None of the entries could be tested.", advice=tested.skipped[0]["message"] if tested.skipped else "")
     skipped = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped]
@@ -165,7 +157,7 @@ def run_extension(
 
 
 @dataclass(frozen=True)
-class _Named:
+class Named:
     """What is tested, in words and as views know it, and what its source notes on it."""
 
     key: str
@@ -173,27 +165,30 @@ class _Named:
     note: str = ""
 
 
-def _run_features(
+def run_stream(
     service: Service,
     model: Job,
-    given: Iterable[tuple[_Named, Any, Any]],
+    given: Iterable[tuple[Named, Any, Any]],
     snapshot: Snapshot,
     scratch: Path | None,
     for_view: bool,
     as_given: bool = False,
-    describe: Callable[[inference.Prediction], dict[str, Any] | None] | None = None,
+    dont_resize: bool = False,
     how: Answering = inference.PLAIN,
 ) -> TestResults:
-    """Run features (C, H, W), or records, each with its names and its label; `describe` as in `_collect`."""
+    """Run pictures as they come, each with its names and its label; those that cannot be read are skipped. Entries `as_given` lie
+    in no picture. DataError where none can be tested."""
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
+    describe = None if for_view or as_given else _describer(service, model)
+    asked: dict[str, Any] = {"as_given": as_given, "dont_resize": dont_resize, "how": how, **_beside(for_view)}
     for batch in _chunks(given, inference.chunk_of(how)):
-        features = [feature for _, feature, _ in batch]
-        asked: dict[str, Any] = {"as_given": as_given, "how": how, **_beside(for_view)}
-        answer = inference.infer(service, model, features, snapshot, scratch=scratch, **asked)
-        part = _collect([named for named, *_ in batch], answer.results, [label for *_, label in batch], describe)
+        found = inference.infer_many(service, model, [one for _, one, _ in batch], snapshot, scratch=scratch, **asked)
+        part = _collect([named for named, *_ in batch], found, [label for *_, label in batch], describe)
         samples += part.samples
         skipped += part.skipped
+    if skipped and not samples:
+        raise DataError("None of the entries could be tested.", advice=skipped[0]["message"])
     return TestResults(samples, skipped)
 
 
@@ -240,7 +235,7 @@ def _picture(service: Service, name: str, base: Path | None) -> Any:
 
 
 def _collect(
-    given: Sequence[_Named],
+    given: Sequence[Named],
     results: Iterable[inference.Prediction],
     truths: Sequence[Any] | None = None,
     describe: Callable[[inference.Prediction], dict[str, Any] | None] | None = None,
@@ -262,7 +257,7 @@ def _collect(
 
 def _records(
     service: Service, path: Path, limit: int, scratch: Path | None
-) -> Iterator[tuple[_Named, inference.RecordPicture, Any]]:
+) -> Iterator[tuple[Named, inference.RecordPicture, Any]]:
     """Names, picture and label of each record below `path`, of the first `limit` where it is not 0; read by the plugin host, for
     they may be anybody's.
 
@@ -280,7 +275,7 @@ def _records(
         columns = (answer.header[name] for name in ("keys", "numbers", "origins"))
         for row, (key, number, origin) in enumerate(zip(*columns, strict=True)):
             picture = inference.RecordPicture(answer.arrays[f"{row}/feature"], Origin.of_numbers(origin) if origin else None)
-            yield _Named(key, number), picture, _plain_label(box_arrays.take(answer.arrays, f"{row}/label"))
+            yield Named(key, number), picture, _plain_label(box_arrays.take(answer.arrays, f"{row}/label"))
         if not rows:
             return
         start += rows

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
-from digits.errors import DataError, DigitsError, JobStopped
+from digits.errors import JobStopped
+from digits.images.video_frames import write_frames
 from digits.storage.files import read_json, write_json
 from digits.utils.confinement import Confinement
-from digits.utils.processes import kill_children
 from digits.worker.runtime import WorkerContext
 
 FOLDER, DONE_FILE = "frames", "frames.json"  # in the job's folder
-MOST_FRAMES = 10_000
-SILENT_SECONDS = 60.0  # that may pass without a frame
-MEMORY = 4 << 30  # bytes that decoding may take
-LEAST_SHARE = 0.9  # of the frames that a video says it has; with fewer it is not whole
 TOLD_SECONDS = 0.5
 
 
@@ -46,82 +35,26 @@ def frames_of(context: WorkerContext, spec: EvaluationSpec) -> list[str]:
 
 
 def _decoded(context: WorkerContext, spec: EvaluationSpec, folder: Path) -> Iterator[str]:
-    path = Path(spec.folder)
+    path, roots = Path(spec.folder), Confinement(spec.roots)
     context.emit(ProgressEvent(fraction=0.0, stage="read the video"))
     context.emit(LogEvent(message=f"Taking {_nth(spec.every)} frame of {path.name}."))
-    most = min(spec.limit or MOST_FRAMES, MOST_FRAMES)
+
+    def check() -> None:
+        if context.should_stop():
+            raise JobStopped("The evaluation was stopped.")
+
     told, count = time.monotonic(), 0
-    last: dict[str, Any] = {}
-    for last in _lines(context, spec, path, folder, most):
-        if "error" in last:
-            raise DataError(str(last["error"]), advice=str(last.get("advice") or ""))
-        if "file" in last:
+    for frame in write_frames(path, folder, roots, every=spec.every, limit=spec.limit, check=check):
+        if frame.warning:
+            context.emit(WarningEvent(code="short-video", message=frame.warning, advice="The file is not whole, or damaged."))
+        if frame.file:
             count += 1
-            yield str(last["file"])
+            yield frame.file
         if time.monotonic() - told > TOLD_SECONDS:
-            told, total = time.monotonic(), min(most, -(-int(last["claimed"]) // spec.every)) if last.get("claimed") else 0
-            share = min(1.0, count / total) if total else 0.0
-            context.emit(
-                ProgressEvent(fraction=share, stage="read the video", done=count, total=max(total, count), unit="frames")
-            )
-    _check(context, spec, path, last)
-
-
-def _check(context: WorkerContext, spec: EvaluationSpec, path: Path, last: dict[str, Any]) -> None:
-    if "done" not in last:
-        raise DataError(f"Decoding {path.name} ended in the middle.", advice="The file is damaged, or its frames are too large.")
-    if last["more"] and not spec.limit:
-        needed = -(-max(int(last["claimed"]), MOST_FRAMES * spec.every + 1) // MOST_FRAMES)
-        raise DataError(
-            f"{path.name} has more than {MOST_FRAMES:,} frames to answer.", advice=f"Take every {needed}th at most, or fewer."
-        )
-    if not last["more"] and int(last["last"]) + spec.every < LEAST_SHARE * int(last["claimed"]):
-        message = f"{path.name} says that it has {int(last['claimed']):,} frames, but ends after {int(last['last']) + 1:,}."
-        context.emit(WarningEvent(code="short-video", message=message, advice="The file is not whole, or damaged."))
-
-
-def _lines(context: WorkerContext, spec: EvaluationSpec, path: Path, folder: Path, most: int) -> Iterator[dict[str, Any]]:
-    """What the process that decodes says, line by line."""
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(Confinement(spec.roots).open(path))
-        except OSError as error:
-            raise DataError(f"{path} cannot be opened: {error.strerror or error}.") from error
-        number = file.fileno()
-        command = [sys.executable, "-m", "digits.worker.evaluation.frames", f"/proc/self/fd/{number}", path.name, str(folder)]
-        process = subprocess.Popen(
-            [*command, str(spec.every), str(most), str(MEMORY)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(number,),
-        )
-        stack.callback(_end, process)
-        assert process.stdout is not None
-        held, heard = b"", time.monotonic()
-        while True:
-            if context.should_stop():
-                raise JobStopped("The evaluation was stopped.")
-            if time.monotonic() - heard > SILENT_SECONDS:
-                raise DataError(
-                    f"Decoding {path.name} gave no frame for {SILENT_SECONDS:.0f} seconds.", advice="The file may be damaged."
-                )
-            if not select.select([process.stdout], [], [], 0.2)[0]:
-                continue
-            data = os.read(process.stdout.fileno(), 1 << 16)
-            heard = time.monotonic()
-            *lines, held = (held + data).split(b"\n")
-            yield from (json.loads(line) for line in lines)
-            if not data:
-                return
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(DigitsError, OSError):
-        kill_children([process])
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+            told = time.monotonic()
+            share = min(1.0, count / frame.expected) if frame.expected else 0.0
+            total = max(frame.expected, count)
+            context.emit(ProgressEvent(fraction=share, stage="read the video", done=count, total=total, unit="frames"))
 
 
 def _nth(every: int) -> str:

@@ -11,10 +11,10 @@ from PIL import Image
 from digits.domain.events import WarningEvent
 from digits.domain.inference import EvaluationSpec
 from digits.errors import DataError, Forbidden
+from digits.images import video_frames
 from digits.storage.events import read_events
 from digits.storage.folders import JobsDir
 from digits.worker.evaluation import run as evaluation
-from digits.worker.evaluation import videos
 from digits.worker.runtime import WorkerContext
 from tests.images.test_video import write_gif, write_video
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
@@ -63,7 +63,7 @@ def test_a_video_that_ends_early_is_answered_and_said(jobs_dir: JobsDir, tmp_pat
 
 def test_what_is_no_video_or_too_long_ends_the_job(jobs_dir: JobsDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "videos").mkdir()
-    monkeypatch.setattr(videos, "MOST_FRAMES", 5)
+    monkeypatch.setattr(video_frames, "MOST_FRAMES", 5)
     long = context_for(jobs_dir, write_video(tmp_path / "videos" / "clip.avi", 30))
     with pytest.raises(DataError, match="more than 5 frames") as raised:
         evaluating.run(long)

@@ -1,4 +1,4 @@
-"""Writes frames of a video as pictures: `python -m digits.worker.evaluation.frames VIDEO NAME FOLDER EVERY MOST MEMORY`.
+"""Writes frames of a video as pictures: `python -m digits.images.video_process VIDEO NAME FOLDER EVERY MOST MEMORY`.
 
 Decoders of video are large programs in C that read files of strangers, so they run in a process of their own: it may have so
 much memory, dies with its parent, and is ended when nothing comes of it for a while. It prints a line of JSON for each frame,
