@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 import os
 import re
+import reprlib
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any
 from digits.domain.datasets import ENTRY_SECONDS, MAX_LEFT_OUT
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import ConfigError
+from digits.utils.masking import masked
 from digits.utils.values import boolean
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,6 +25,7 @@ LEAST_MEMORY_MB = 512  # a process with our libraries loaded takes half of that
 NO_SETTINGS = frozenset({"DIGITS_CONFIG", "DIGITS_TOKEN", "DIGITS_URL"})  # of ours, or of scripts as the documentation has them
 TESTS = "DIGITS_TEST_"  # begins the variables of our own tests
 MOST_DAYS = 36_500
+MOST = 10**12  # of any number
 SMTP_SECURITY = ("starttls", "ssl", "none")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -222,7 +225,10 @@ def _expanded(text: str) -> Path | None:
 
 
 def is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which may lead anywhere, whatever it looks like
+        return False
 
 
 def _read_toml(file: Path, environ: Mapping[str, str]) -> Mapping[str, Any]:
@@ -252,7 +258,7 @@ def _convert(name: str, raw: Any, origin: str) -> Any:
             raise ValueError(raw)
         return wanted(value)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{origin}: {name} is {raw!r}, expected {_EXPECTED[wanted]}.") from error
+        raise ConfigError(f"{origin}: {name} is {reprlib.repr(raw)}, expected {_EXPECTED[wanted]}.") from error
 
 
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
@@ -262,6 +268,11 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         value, least = getattr(settings, setting.name), setting.metadata["least"]
         if isinstance(value, int) and value < least:
             raise ConfigError(f"{sources[setting.name]}: {setting.name} is {value}, expected {least} or more.")
+        if isinstance(value, int) and value > MOST:
+            raise ConfigError(f"{sources[setting.name]}: {setting.name} is {reprlib.repr(value)}, expected at most {MOST:,}.")
+    for name in ("jobs_dir", "host"):  # an empty one comes of a variable of a script that is not set
+        if not getattr(settings, name).strip():
+            raise ConfigError(f"{sources[name]}: {name} is empty.", advice=f"Leave it out for {getattr(Settings, name)}.")
     for name in ("process_memory_mb", "job_memory_mb"):
         if (size := getattr(settings, name)) and size < LEAST_MEMORY_MB:
             raise ConfigError(f"{sources[name]}: {name} is {size}, expected 0 or at least {LEAST_MEMORY_MB}.")
@@ -292,8 +303,13 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
             " group reads) or 0770 (the group writes); others may not write, and the owner needs all."
         )
     prefix = settings.url_prefix
-    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", prefix):
         raise ConfigError(f"{sources['url_prefix']}: url_prefix is {prefix!r}, expected something like /digits.")
+    if not re.fullmatch(r"(https?://[^\s/?#@]+(/\S*)?)?", settings.public_url):
+        raise ConfigError(
+            f"{sources['public_url']}: public_url is {masked(settings.public_url, whole=True)!r},"
+            " expected something like https://digits.example.org."
+        )
 
 
 _EXPECTED = {bool: "true or false", int: "a whole number", str: "a text"}

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from digits.cli.serve import free_port, serve
-from digits.config import Settings, load, unknown_variables
+from digits.config import Settings, is_loopback, load, unknown_variables
 from digits.errors import ConfigError
 from digits.storage.folders import JobsDir
 from digits.supervisor import logs
@@ -28,13 +28,32 @@ from digits.supervisor import logs
         ("DIGITS_HEARTBEAT_SECONDS", "0", "heartbeat_seconds is 0, expected 10 or more"),
         ("DIGITS_PORT", "70000", "port is 70000, expected 0 to 65535"),
         ("DIGITS_PORT", "five", "port is 'five', expected a whole number"),
+        ("DIGITS_PORT", "9" * 5000, "port is '999999999999...9999999999999', expected a whole number"),
+        (
+            "DIGITS_HEARTBEAT_SECONDS",
+            "9" * 400,
+            "heartbeat_seconds is 999999999999999999...9999999999999999999, expected at most",
+        ),
         ("DIGITS_AUTH", "maybe", "auth is 'maybe', expected true or false"),
+        ("DIGITS_JOBS_DIR", "", "jobs_dir is empty. Leave it out for ~/.local/share/digits/jobs."),
+        ("DIGITS_HOST", " ", "host is empty. Leave it out for 127.0.0.1."),
+        ("DIGITS_URL_PREFIX", "//evil.example", "url_prefix is '//evil.example', expected something like /digits"),
+        ("DIGITS_URL_PREFIX", "/a/../b", "url_prefix is '/a/../b', expected"),
+        ("DIGITS_URL_PREFIX", "/a b", "url_prefix is '/a b', expected"),
+        ("DIGITS_URL_PREFIX", "/digits/", "url_prefix is '/digits/', expected"),
+        ("DIGITS_PUBLIC_URL", "javascript:alert(1)", "public_url is 'javascript:alert(1)', expected something like https://"),
+        ("DIGITS_PUBLIC_URL", "https://ada:s3cret@lab.example", "public_url is 'https://ada:***@lab.example', expected"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_source(variable: str, value: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         load(environ={variable: value, "XDG_CONFIG_HOME": "/nonexistent"})
     assert str(error.value).startswith(f"{variable}: {said}")
+
+
+def test_only_addresses_of_this_machine_itself_are_loopback() -> None:
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1")))
+    assert not any(map(is_loopback, ("127.evil.example", "127.1", "0.0.0.0", "::", "localhost.evil.example", "")))
 
 
 def test_a_misspelt_variable_is_named_with_the_one_that_is_near() -> None:

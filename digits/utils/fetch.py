@@ -83,8 +83,8 @@ def _opened(url: str, private: bool, seconds: float) -> Iterator[http.client.HTT
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LoadImageError(f"{url} is not an http(s) address.")
     try:
-        address = parts.hostname if private else public_address(parts.hostname, port)
-        connection = _connect(parts.scheme, parts.hostname, port, address)
+        addresses = [parts.hostname] if private else public_addresses(parts.hostname, port)
+        connection = _connect(parts.scheme, parts.hostname, port, addresses)
         with contextlib.closing(connection), _until(connection.sock, seconds) as is_late:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("GET", target, headers={"User-Agent": "digits"})
@@ -105,9 +105,9 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool = Fals
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    address = host if private else public_address(host, port)
+    addresses = [host] if private else public_addresses(host, port)
     try:
-        connection = _connect(parts.scheme, host, port, address)
+        connection = _connect(parts.scheme, host, port, addresses)
         with contextlib.closing(connection), _until(connection.sock, ALL_SECONDS):
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", target, body=body, headers=headers)
@@ -117,16 +117,16 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool = Fals
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def public_address(host: str, port: int) -> str:
-    """The first address of `host`. Raises LoadImageError when any of its addresses is not public."""
+def public_addresses(host: str, port: int) -> list[str]:
+    """The addresses of `host`, the one to try first first. Raises LoadImageError when any of them is not public."""
     try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        found = list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
     except (OSError, UnicodeError) as error:
         raise LoadImageError(f"The host {host} is unknown: {error}.") from error
     for text in found:
-        if not is_public(str(text)):
+        if not is_public(text):
             raise LoadImageError(f"{host} leads to {text}, which is not a public address; only public ones are fetched.")
-    return str(sorted(found)[0])
+    return found
 
 
 def is_public(text: str) -> bool:
@@ -146,8 +146,14 @@ def _is_open(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global and not closed
 
 
-def _connect(scheme: str, host: str, port: int, address: str) -> http.client.HTTPConnection:
-    raw = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
+def _connect(scheme: str, host: str, port: int, addresses: list[str]) -> http.client.HTTPConnection:
+    """A connection to the first of the addresses that takes one: a machine without IPv6 reaches names that have both."""
+    for address in addresses[:-1]:
+        with contextlib.suppress(OSError):
+            raw = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
+            break
+    else:
+        raw = socket.create_connection((addresses[-1], port), timeout=TIMEOUT_SECONDS)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host) if scheme == "https" else raw

@@ -14,7 +14,7 @@ _OTHER = r"(?!https?:|wss?:)[a-z][a-z0-9+.\-]{0,30}://[^\s:/@?#]{0,200}:"
 _IN_TEXT = re.compile(rf"(?i)\b({_WEB}|{_OTHER})\S{{0,1000}}@")
 _WHOLE = re.compile(rf"(?is)^\s*({_WEB}|{_OTHER}|[^@:/]*:?/+[^\s:/@]*:|[^:@/]*:(?!/)).*@")
 _ARGUMENTS = re.compile(
-    r"(?i)([?&](?:[a-z_]{0,40}(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|signature)|pwd|odbc_connect)=)[^&\s'\"<>]+"
+    r"(?i)([?&](?:[a-z_-]{0,40}(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|signature)|pwd|odbc_connect)=)[^&\s'\"<>]+"
 )
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
 from tests.conftest import USER, RunningServer
 
-PATIENCE_MS = 20_000  # of a machine with other work; what is expected is usually there at once
+PATIENCE_MS = 60_000  # of a machine with other work; what is expected is usually there at once
 expect.set_options(timeout=PATIENCE_MS)
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from digits.domain.jobs import Status
 from digits.service import accounts, tokens
-from tests.browser.conftest import name_yourself
+from tests.browser.conftest import PATIENCE_MS, name_yourself
 from tests.browser.test_training_page import Training, training
 from tests.builders import make_job
 from tests.conftest import RunningServer, start_server
@@ -44,7 +44,7 @@ def violations(page: Page, **options: Any) -> list[str]:
 def tab(chromium: Browser) -> Iterator[Page]:
     """One tab for all pages of this file."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(20000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()
     context.close()
 

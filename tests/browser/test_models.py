@@ -23,7 +23,7 @@ from tests.conftest import RunningServer
 from tests.service.finished_dataset import boxes_to_come, class_folder, finished_dataset
 
 NEW = "/models/images/classification/new"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 LOSS = {"loss": "loss"}
 
 

@@ -21,7 +21,7 @@ from tests.browser.conftest import name_yourself
 from tests.conftest import RunningServer
 from tests.service.finished_dataset import class_folder, finished_dataset
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 LABELS = ["background", "cell"]
 KINDS = {"loss": "loss", "epoch_loss": "loss"} | dict.fromkeys(("mean_dice", "pixel_accuracy", "dice/cell"), "accuracy")
 

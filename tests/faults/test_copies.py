@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from digits.utils.processes import ProcessIdentity
 from tests.faults.test_server import Servers, servers
 from tests.faults.test_workers import steps_of
 from tests.supervisor.conftest import World
-from tests.waiting import is_gone, wait_for
+from tests.waiting import PATIENCE_SECONDS, is_gone, wait_for
 
 __all__ = ["servers"]
 
@@ -40,9 +39,9 @@ def copy_of(world: World, target: Path) -> Path:
 @pytest.fixture
 def copied(world: World, tmp_path: Path) -> Iterator[tuple[World, str, ProcessIdentity]]:
     """A directory copied under a job that runs, the job, and the original's worker."""
-    job = world.job(steps=150, seconds=0.05)
+    job = world.job(steps=10_000, seconds=0.05)
     world.supervise()
-    world.until(lambda: world.get(job).progress > 0.05)
+    world.until(lambda: world.get(job).progress > 0)
     worker = world.workers()[job.id].leader
     copy = World(copy_of(world, tmp_path / "copy"))
     yield copy, job.id, worker
@@ -64,9 +63,11 @@ def test_a_copy_starts_its_jobs_anew_and_leaves_the_originals_worker(
     actions.abort(copy.service, copy.service.store.get(job_id))
     copy.until_ended(twin)
     assert worker.is_alive()
+    world.service.folder(job_id).finish_file.touch()
     (row,) = world.until_ended(world.service.store.get(job_id))
     assert (row.status, row.attempt) == (Status.DONE, 1)
-    assert steps_of(world, job_id) == list(range(1, 151))
+    steps = steps_of(world, job_id)
+    assert steps == list(range(1, len(steps) + 1))
 
 
 def test_nothing_of_a_copy_reaches_the_originals_processes(world: World, copied: tuple[World, str, ProcessIdentity]) -> None:
@@ -96,7 +97,7 @@ def test_a_worker_whose_directory_was_moved_ends_and_the_job_goes_on_at_its_new_
         assert moved.supervisor.identity.id == first.identity.id
         moved.until(lambda: moved.get(job).attempt == 2 and moved.get(job).progress > 0.02)
         assert process is not None
-        assert process.wait(1) == 75
+        assert process.wait(PATIENCE_SECONDS) == 75
         assert moved.get(job).failures == 0
         assert not Path(world.settings.jobs_dir).exists(), "nobody may write where the directory was"
     finally:
@@ -112,10 +113,14 @@ def test_a_server_does_nothing_while_its_directory_is_another_one(world: World, 
     os.rename(place, tmp_path / "away")
     place.mkdir()
     wait_for(lambda: is_gone(worker))
-    time.sleep(2)  # the worker looks by itself; the server does so at its next tick
+    assert server.stderr is not None
+    for line in server.stderr:  # the worker looks by itself; the server does so at its next tick
+        if b"is gone: it was moved, deleted or unmounted. Nothing is done" in line:
+            break
+    else:
+        raise AssertionError("the server ended without a word of it")
     server.send_signal(signal.SIGTERM)
-    _, err = server.communicate(timeout=20)
-    assert b"is gone: it was moved, deleted or unmounted. Nothing is done" in err
+    server.communicate(timeout=PATIENCE_SECONDS)
     assert list(place.iterdir()) == []
     place.rmdir()
     os.rename(tmp_path / "away", place)

@@ -123,14 +123,14 @@ def read_only(folder: Path) -> Iterator[None]:
 
 def test_a_job_whose_folder_becomes_read_only_waits_and_goes_on(world: World) -> None:
     """Longer than a worker may show no sign of life, of which it can give none; it gives one every five seconds."""
-    world.settings = dataclasses.replace(world.settings, heartbeat_seconds=8)
+    world.settings = dataclasses.replace(world.settings, heartbeat_seconds=10)
     job = world.job(steps=20, seconds=0.1)
     world.supervise()
     world.until(lambda: world.get(job).progress > 0.1)
     with read_only(world.service.folder(job.id).path):
         world.until(lambda: world.get(job).message == NOT_WRITABLE)
         began = time.monotonic()
-        world.until(lambda: time.monotonic() - began > 9)
+        world.until(lambda: time.monotonic() - began > 11)
         assert world.get(job).status == Status.RUN
     (row,) = world.until_ended(job)
     assert (row.status, row.attempt, row.message) == (Status.DONE, 1, "")

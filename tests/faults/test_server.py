@@ -24,7 +24,7 @@ from digits.supervisor import follow, run_until
 from digits.utils.processes import ProcessIdentity, is_alive, signal_group, start_time
 from tests.faults.test_workers import steps_of
 from tests.supervisor.conftest import WORKER, World
-from tests.waiting import is_gone, wait_for
+from tests.waiting import PATIENCE_SECONDS, is_gone, wait_for
 
 
 class Servers:
@@ -45,7 +45,7 @@ class Servers:
     def close(self) -> None:
         for process in self.processes:
             process.terminate()
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE_SECONDS)
         left = read_runtime(JobsDir(Path(self.jobs_dir))).get("directory")
         if left:  # the last server was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -81,7 +81,7 @@ def test_a_server_killed_while_a_job_trains_is_followed_by_one_that_adopts_it(wo
 
 
 def test_a_job_that_ended_while_no_server_ran_is_done_when_one_runs(world: World, servers: Servers) -> None:
-    job = world.job(steps=15, seconds=0.1)
+    job = world.job(steps=40, seconds=0.1)
     first = servers.start()
     wait_for(lambda: world.get(job).progress > 0.1)
     worker = world.get(job).pid
@@ -118,10 +118,10 @@ def test_a_stopped_server_ends_its_services_and_leaves_its_workers(
     wait_for(lambda: world.get(job).progress > 0)
     worker, service = world.get(job).pid, service_pid(world)
     server.send_signal(number)
-    _, err = server.communicate(timeout=20)
+    _, err = server.communicate(timeout=PATIENCE_SECONDS)
     assert server.returncode == 0
     assert b"1 job goes on and is adopted at the next start" in err
-    assert is_gone(service)
+    wait_for(lambda: is_gone(service))
     assert not is_gone(worker)
     assert holder(world.service.jobs_dir) is None
     os.killpg(worker, signal.SIGKILL)
@@ -136,7 +136,7 @@ def test_a_stop_of_server_and_workers_together_is_no_crash(world: World, servers
         worker = ProcessIdentity.of(world.get(job).pid)
         signal_group(worker, signal.SIGTERM)
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
+        server.communicate(timeout=PATIENCE_SECONDS)
         wait_for(lambda: not worker.is_alive())  # noqa: B023
     servers.start()
     wait_for(lambda: world.get(job).attempt == 5 and world.get(job).progress > 0)
@@ -152,7 +152,7 @@ def test_workers_that_were_killed_after_the_server_was_requested_to_stop_did_not
     wait_for(lambda: world.get(job).pid)
     worker = ProcessIdentity.of(world.get(job).pid)
     server.send_signal(signal.SIGTERM)
-    server.communicate(timeout=20)
+    server.communicate(timeout=PATIENCE_SECONDS)
     signal_group(worker, signal.SIGKILL)
     wait_for(lambda: not worker.is_alive())
     servers.start()
@@ -164,7 +164,7 @@ def test_workers_that_were_killed_after_the_server_was_requested_to_stop_did_not
 
 
 def test_the_end_of_the_terminal_stops_the_server_and_it_says_so(world: World, servers: Servers) -> None:
-    job = world.job(steps=20, seconds=0.1)
+    job = world.job(steps=60, seconds=0.1)
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup, the server would not hear of it
     try:
         server = servers.start()
@@ -172,7 +172,7 @@ def test_the_end_of_the_terminal_stops_the_server_and_it_says_so(world: World, s
         signal.signal(signal.SIGHUP, before)
     wait_for(lambda: world.get(job).progress > 0)
     server.send_signal(signal.SIGHUP)
-    _, err = server.communicate(timeout=20)
+    _, err = server.communicate(timeout=PATIENCE_SECONDS)
     assert server.returncode == 0
     assert b"SIGHUP was sent: the server ends, as by SIGTERM" in err
     servers.start()

@@ -20,6 +20,7 @@ from digits.ingest.silence import SilenceWatch
 from digits.ingest.source import _prepare
 from digits.storage.folders import JobFolder
 from tests.ingest.making import make_job, run_job
+from tests.waiting import PATIENCE_SECONDS
 
 SECONDS = 8  # in which a process of a pool starts, also on a busy machine
 IN_PLACE = """
@@ -87,13 +88,13 @@ def test_what_hangs_in_the_worker_itself_ends_it_with_its_traces() -> None:
 
 
 class Watched:
-    """A watch of 0.4 seconds, and what it said and did."""
+    """A watch, and what it said and did."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.4) -> None:
         self.ended = threading.Event()
         self.errors: list[Exception] = []
         self.said: list[WarningEvent] = []
-        self.watch = SilenceWatch("Data plugin 'X' (x)", 0.4, self.said.append, self._give_up)
+        self.watch = SilenceWatch("Data plugin 'X' (x)", seconds, self.said.append, self._give_up)
 
     def _give_up(self, error: Exception) -> None:
         self.errors.append(error)
@@ -104,7 +105,7 @@ def test_a_plugin_that_hangs_while_it_lists_its_entries_is_named_with_its_line(m
     monkeypatch.setattr(silence, "WARN_SECONDS", 0.1)
     watched = Watched()
     with watched.watch.watching("itemize_entries('train_db')", __name__):
-        assert watched.ended.wait(20)  # the line that the plugin hangs in
+        assert watched.ended.wait(PATIENCE_SECONDS)  # the line that the plugin hangs in
     (said,), (error,) = watched.said, watched.errors
     for words in (said.message, str(error)):
         assert "Data plugin 'X' (x): itemize_entries('train_db')" in words
@@ -117,9 +118,9 @@ def test_a_plugin_that_hangs_while_it_lists_its_entries_is_named_with_its_line(m
 
 def test_a_plugin_that_reads_its_files_may_take_its_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    watched = Watched()
+    watched = Watched(1.5)
     with watched.watch.watching("__init__"):
-        ends = time.monotonic() + 1.2
+        ends = time.monotonic() + 2.5
         while time.monotonic() < ends:
             (tmp_path / "file").read_text()
             time.sleep(0.02)

@@ -16,7 +16,7 @@ from digits.service.datasets.source import PluginForm, create_dataset
 from digits.service.plugins import host as plugins
 from digits.storage.jobs.store import Job
 
-STOP_SECONDS = 20
+STOP_SECONDS = 60
 
 
 @contextmanager

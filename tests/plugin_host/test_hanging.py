@@ -12,6 +12,7 @@ from digits.service import Service
 from digits.service.plugins import host as plugins
 from tests.plugin_host.hosts import plugin_form, running_host
 from tests.plugin_host.packages import add_package, data_source
+from tests.waiting import PATIENCE_SECONDS
 
 HANG = "def __init__(self, **kwargs):\n    import time\n    time.sleep(3600)\n"
 EXIT = "def __init__(self, **kwargs):\n    import os\n    os._exit(3)\n"
@@ -35,7 +36,7 @@ def test_others_are_answered_meanwhile_and_the_host_then_makes_room(service: Ser
         thread.start()
         assert plugin_form(service, "good", {}).failure is None
         thread.join()
-        assert process.wait(20) == EXIT_STUCK
+        assert process.wait(PATIENCE_SECONDS) == EXIT_STUCK
     assert failures[0].timed_out
     assert "hanger did not answer within 2 seconds" in str(failures[0])
 
@@ -44,7 +45,7 @@ def test_a_plugin_that_ends_the_process_is_named(service: Service, tmp_path: Pat
     add_package(tmp_path / "site", "crasher", data_source("crasher", EXIT), data="Data")
     with running_host(service, tmp_path, tmp_path / "site"), pytest.raises(plugins.PluginFailure) as caught:
         plugins.request(
-            service, "create", "crasher", {"values": {}, "job_id": "20260101-000000-abcd", "allowed_roots": ["/"]}, timeout=10
+            service, "create", "crasher", {"values": {}, "job_id": "20260101-000000-abcd", "allowed_roots": ["/"]}, timeout=60
         )
     assert "stopped while the plugin crasher was at work" in str(caught.value)
 

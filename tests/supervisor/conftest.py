@@ -20,9 +20,9 @@ from digits.supervisor.executor import Ladder
 from digits.supervisor.local_executor import LocalExecutor, LocalWorker
 from digits.supervisor.loop import Supervisor
 from digits.utils.processes import ProcessIdentity, signal_group
+from tests.waiting import PATIENCE_SECONDS
 
 WORKER = (sys.executable, "-m", "tests.supervisor.fake_worker")
-WAIT_SECONDS = 30.0
 
 
 class World:
@@ -86,7 +86,7 @@ class World:
         assert found is not None
         return found
 
-    def until(self, condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> None:
+    def until(self, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
         """Tick until the condition holds."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -96,7 +96,7 @@ class World:
                 self._leaders |= {worker.leader for worker in self.workers().values()}
             time.sleep(0.02)
 
-    def until_ended(self, *jobs: Job, seconds: float = WAIT_SECONDS) -> list[Job]:
+    def until_ended(self, *jobs: Job, seconds: float = PATIENCE_SECONDS) -> list[Job]:
         """Tick until the jobs have ended; their rows."""
         self.until(lambda: all(not self.get(job).status.is_running for job in jobs), seconds)
         return [self.get(job) for job in jobs]

@@ -99,7 +99,7 @@ def test_abort_before_the_start_needs_no_worker(world: World) -> None:
 
 
 def test_an_aborted_job_goes_on_from_its_checkpoint_when_asked(world: World) -> None:
-    job = world.job(steps=12, seconds=0.1)
+    job = world.job(steps=40, seconds=0.1)
     world.supervise()
     world.until(lambda: world.get(job).progress > 0.1)
     actions.abort(world.service, world.get(job))

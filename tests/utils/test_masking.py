@@ -19,6 +19,8 @@ from digits.utils.masking import MaskedFormatter, masked
         ("postgresql:///digits?user=ada&password=s3cret&host=db", "postgresql:///digits?user=ada&password=***&host=db"),
         ("mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Ds3cret", "mssql+pyodbc:///?odbc_connect=***"),
         ("redis://:s3cret@cache", "redis://:***@cache"),
+        ("https://shop.example/a?X-Amz-Signature=s3cret&n=1", "https://shop.example/a?X-Amz-Signature=***&n=1"),
+        ("/srv/shop, https://ada:s3cret@shop.example/a", "/srv/shop, https://ada:***@shop.example/a"),
         ("http_proxy=http://ada:s3cret@proxy:3128, https://bo:s3cret@x", "http_proxy=http://ada:***@x"),
         ("refused by 'http://ada:s3'cret@proxy:3128'", "refused by 'http://ada:***@proxy:3128'"),
         ("http://host:8080/a@b and http://host/?token=s3cret", "http://host:8080/a@b and http://host/?token=***"),
