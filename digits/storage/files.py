@@ -30,6 +30,8 @@ PAUSES = {  # code of the warning: what was found, and what to do
     "disk-full": ("The disk was full", "Delete what you no longer need."),
     READ_ONLY: ("The job's folder could not be written", "See to mount options and permissions of the jobs directory."),
 }
+_STUCK: set[Path] = set()  # temporary files that could not be removed, because nothing could be written where they are
+_STUCK_LOCK = threading.Lock()
 DISK_WAS_FULL = "The disk was full; the job starts again now that there is free space."
 
 
@@ -37,9 +39,12 @@ DISK_WAS_FULL = "The disk was full; the job starts again now that there is free 
 def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> Iterator[IO[Any]]:
     """Open a temporary neighbour of `path` for writing; it takes the place of `path` when the block ends without an error.
 
-    Raises DiskFull when the disk has no space left; the old file then stays as it was and nothing is left beside it.
+    Raises DiskFull when the disk has no space left; the old file then stays as it was and nothing is left beside it. What cannot
+    be removed, since nothing can be written there any more, goes with the next file that this process writes.
     """
     temporary = path.with_name(f".{path.name}.{threading.get_ident()}.{os.getpid()}.tmp")
+    with _STUCK_LOCK:
+        _STUCK.discard(temporary)
     try:
         with open(temporary, mode) as handle:
             if permissions is not None:
@@ -49,12 +54,30 @@ def atomic(path: Path, mode: str = "wb", *, permissions: int | None = None) -> I
             os.fsync(handle.fileno())
         os.replace(temporary, path)
         sync_directory(path.parent)
+        _remove_stuck()
     except BaseException as error:
-        with contextlib.suppress(OSError):  # on a disk that is read-only by now, the next worker removes it
-            temporary.unlink(missing_ok=True)
+        _remove_now_or_later(temporary)
         if isinstance(error, OSError):
             raise cannot_write(error, path) from error
         raise
+
+
+def _remove_now_or_later(temporary: Path) -> None:
+    with _STUCK_LOCK:
+        try:
+            temporary.unlink(missing_ok=True)
+            _STUCK.discard(temporary)
+        except OSError:  # of a process that ends before, the next worker or server removes it
+            _STUCK.add(temporary)
+
+
+def _remove_stuck() -> None:
+    for left in list(_STUCK):
+        with _STUCK_LOCK:
+            if left in _STUCK:  # its thread does not write it again meanwhile
+                with contextlib.suppress(OSError):
+                    left.unlink(missing_ok=True)
+                    _STUCK.discard(left)
 
 
 def remove_left_over(folder: Path) -> None:

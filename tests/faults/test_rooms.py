@@ -35,6 +35,7 @@ from digits.testing.runs import metric_lines
 from digits.utils.processes import ProcessIdentity, signal_process
 from tests.faults.test_campaign import Campaign, Case
 from tests.faults.test_full_disk import fill, read_only
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
@@ -118,7 +119,7 @@ class Rooms(Campaign):
         self._report({"kind": kind, "seed": seed, "victim": victim, "killed": killed, **at})
         if victim == "server":
             assert self.process is not None
-            self.process.wait(20)
+            self.process.wait(PATIENCE_SECONDS)
             self.start()
         elif victim == "web":
             time.sleep(0.5)
@@ -183,7 +184,7 @@ def test_what_is_made_of_a_model_is_whole_or_not_there(rooms: Rooms, kind: str) 
         assert row.status == Status.DONE, row.error
         assert result(rooms, job_id) == expected
         rooms.asked(lambda: rooms.client.json("/index.json"))
-        assert rooms.left() == []
+        wait_for(lambda: rooms.left() == [])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ROOMS if kind != "done again"])
@@ -206,7 +207,7 @@ def test_a_full_disk_in_the_middle_is_waited_for(small_rooms: Rooms, kind: str) 
             ballast.unlink()
         row = small_rooms.ended(job_id)
         assert result(small_rooms, job_id) == expected
-        assert small_rooms.left() == []
+        wait_for(lambda: small_rooms.left() == [])
         small_rooms._report({"kind": kind, "seed": seed, "disk": "full", "attempt": row.attempt, "said": bool(pauses)})
 
 
@@ -222,7 +223,7 @@ def test_a_name_that_cannot_be_published_for_want_of_space_serves_what_it_served
         ballast.unlink()
     assert small_rooms.client.json("/serve/here.json")["version"] == found["version"]
     assert infer(small_rooms, "here", found["token"])
-    assert small_rooms.left() == []
+    wait_for(lambda: small_rooms.left() == [])
 
 
 @pytest.mark.parametrize("kind", ["export", "evaluation", "store"])
@@ -239,7 +240,7 @@ def test_a_jobs_directory_that_becomes_read_only_is_waited_for(rooms: Rooms, kin
     rooms.ended(job_id)
     assert result(rooms, job_id) == expected
     rooms._report({"kind": kind, "directory": "read-only", "attempt": rooms.job(job_id).attempt})
-    assert rooms.left() == []
+    wait_for(lambda: rooms.left() == [])
 
 
 def infer(rooms: Rooms, name: str, token: str) -> Any:
@@ -286,7 +287,7 @@ def test_a_name_serves_one_of_its_versions_whatever_is_killed(rooms: Rooms) -> N
         rooms._report({"kind": "publish", "seed": seed, "victim": victim, "killed": bool(pid), "answered": done})
         if victim == "server":
             assert rooms.process is not None
-            rooms.process.wait(20)
+            rooms.process.wait(PATIENCE_SECONDS)
             rooms.start()
         time.sleep(0.5)
         rooms.await_answer()
@@ -295,4 +296,4 @@ def test_a_name_serves_one_of_its_versions_whatever_is_killed(rooms: Rooms) -> N
         assert len(found["versions"]) in ((versions + 1,) if done else (versions, versions + 1))
         versions = len(found["versions"])
         assert rooms.asked(lambda: infer(rooms, "here", token)) == expected
-        assert rooms.left() == []
+        wait_for(lambda: rooms.left() == [])

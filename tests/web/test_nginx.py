@@ -26,6 +26,7 @@ from digits.service import accounts, sessions
 from digits.service.audit import audit_file
 from tests.builders import make_job
 from tests.conftest import RunningServer, free_port, start_server
+from tests.waiting import PATIENCE_SECONDS
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 SMALLEST = "client_max_body_size 1m;"  # what nginx lets through where nobody says more
@@ -121,7 +122,7 @@ def _behind_nginx(folder: Path, changes: dict[str, str], **settings: str) -> Ite
             yield found
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
 
 
 def _certificate(folder: Path) -> Path:
@@ -134,7 +135,7 @@ def _certificate(folder: Path) -> Path:
 
 
 def _wait(site: Site, process: subprocess.Popen[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             assert site.send("GET", "/health").status == 200
@@ -189,7 +190,7 @@ def test_live_pages_pass_at_once(site: Site) -> None:
     cookie = site.log_in(PASSWORD, "127.0.0.6").cookie
     job = make_job(site.server.service, owner="ada")
     context = ssl.create_default_context(cafile=str(site.certificate))
-    connection = http.client.HTTPSConnection("127.0.0.1", site.port, timeout=30, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", site.port, timeout=60, context=context)
     connection.request("GET", f"/events?list={site.server.service.store.sequence()}", headers={"Cookie": cookie})
     answer = connection.getresponse()
     assert answer.readline() == b"retry: 1000\n"
@@ -242,7 +243,7 @@ def test_a_browser_sends_in_pieces_what_the_proxy_does_not_let_through(
     page.get_by_role("button", name="Login").click()
     page.route("**/uploads/sending/**", lose)
     page.goto(f"https://localhost:{site.port}/uploads")
-    with page.expect_navigation(timeout=30_000):
+    with page.expect_navigation(timeout=60_000):
         page.locator('.dropzone input[type="file"]').nth(1).set_input_files(tmp_path / "folder")
     expect(page.locator("tbody tr")).to_contain_text("folder")
     context.close()

@@ -24,6 +24,7 @@ from digits.web import worker
 from digits.web.connections import Connection, Strangers, first_to_go
 from digits.web.worker import OPENING
 from tests.conftest import RunningServer, start_server
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 PASSWORD = "correct horse"
 PROXY = "127.0.0.9"
@@ -37,7 +38,8 @@ THREADS = 8
 
 
 class Site:
-    """A server whose limits are a second; for six who are not logged in it waits at a time, for two of one address."""
+    """A server whose limits are two seconds, in which a busy machine gets on with a test; for six who are not logged in it waits
+    at a time, for two of one address."""
 
     def __init__(self, server: RunningServer) -> None:
         self.server = server
@@ -50,7 +52,7 @@ class Site:
     def ask(
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, http.client.HTTPMessage, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -60,7 +62,7 @@ class Site:
         """A connection that has sent `text`; `buffer` is how much is kept of what it does not read."""
         sock = socket.socket()
         self.opened.append(sock)
-        sock.settimeout(30)
+        sock.settimeout(60)
         sock.bind((address, 0))
         if buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -75,7 +77,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    limits = {"web_threads": str(THREADS), "head_seconds": "1", "body_seconds": "1", "connections_per_address": "2"}
+    limits = {"web_threads": str(THREADS), "head_seconds": "2", "body_seconds": "2", "connections_per_address": "2"}
     folder = tmp_path_factory.mktemp("slow")
     with start_server(folder, "-m", "digits.web", auth="true", trusted_proxies=PROXY, **limits) as server:
         accounts.add_user(server.service, "ada", PASSWORD)
@@ -107,7 +109,7 @@ def wait_for_the_end(sock: socket.socket) -> None:
     """Until the server has closed, without reading."""
     poll = select.poll()
     poll.register(sock, select.POLLRDHUP)
-    assert poll.poll(30_000)
+    assert poll.poll(60_000)
 
 
 def is_open(sock: socket.socket) -> bool:
@@ -127,7 +129,7 @@ def test_heads_that_do_not_come_hold_no_thread(site: Site) -> None:
     for sock in slow:
         answer = all_of(sock)
         assert answer.startswith("HTTP/1.1 408 ")
-        assert "did not come within 1 s (setting head_seconds)" in answer
+        assert "did not come within 2 s (setting head_seconds)" in answer
     assert all_of(silent) == ""
 
 
@@ -171,7 +173,7 @@ def test_a_body_that_stands_still_is_an_error_with_advice(site: Site) -> None:
     }
     answer = all_of(site.connect(head("POST /login HTTP/1.1", {**begun, **site.cookie}) + "password="))
     assert answer.startswith("HTTP/1.1 408 ")
-    assert "stood still for 1 s" in answer
+    assert "stood still for 2 s" in answer
     assert "body_seconds" in answer
 
 
@@ -184,8 +186,8 @@ def test_a_body_that_trickles_ends_and_one_that_goes_on_slowly_does_not(site: Si
                 time.sleep(0.3)
         return all_of(sock)
 
-    assert send(6, 10)[:13] in ("HTTP/1.1 408 ", "")
-    assert send(6, 300).startswith("HTTP/1.1 401 "), "no password in it, but all of it came"
+    assert send(12, 10)[:13] in ("HTTP/1.1 408 ", "")
+    assert send(12, 300).startswith("HTTP/1.1 401 "), "no password in it, but all of it came"
 
 
 def test_who_does_not_read_holds_no_thread(site: Site) -> None:
@@ -224,14 +226,16 @@ def test_requests_behind_each_other_and_bodies_of_every_form(site: Site) -> None
 
 def test_behind_a_trusted_proxy_the_senders_are_counted_and_not_the_proxy(site: Site) -> None:
     def begin(sender: str) -> socket.socket:
-        sock = site.connect(f"{SLOW_BODY}X-Forwarded-For: {sender}\r\n\r\n", address=PROXY)
-        time.sleep(0.05)  # so that they are in this order
+        """One whose body is waited for, so that they are in this order."""
+        sock = site.connect(f"{SLOW_BODY}Expect: 100-continue\r\nX-Forwarded-For: {sender}\r\n\r\n", address=PROXY)
+        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 100 ")
         return sock
 
     senders = [begin(f"203.0.113.{number}") for number in (1, 1, 2, 3)]
     assert [is_open(sock) for sock in senders] == [True] * 4
     begin("203.0.113.1")
-    assert [is_open(sock) for sock in senders] == [False, True, True, True], "the oldest of the sender with too many"
+    wait_for(lambda: not is_open(senders[0]))
+    assert [is_open(sock) for sock in senders[1:]] == [True] * 3, "only the oldest of the sender with too many went"
 
 
 def test_the_last_word_is_not_waited_for_and_the_crowd_goes_first() -> None:
@@ -294,7 +298,7 @@ def test_a_program_that_never_finishes_sending_is_answered_and_gives_its_place_b
     for path in ("/serve/held/infer.json", "/v2/models/held/infer"):
         answer = all_of(begin(path, 1000))
         assert answer.startswith("HTTP/1.1 408 ")
-        assert "stood still for 1 s" in answer
+        assert "stood still for 2 s" in answer
         assert '"error"' in answer
         assert all_of(begin(path, 2**40)).startswith("HTTP/1.1 413 "), "nothing of it is waited for"
     begin(path, 1000).close()
@@ -307,6 +311,6 @@ def test_a_program_that_never_finishes_sending_is_answered_and_gives_its_place_b
 def test_the_server_ends_while_they_are_open(site: Site) -> None:
     slow = [site.connect(text) for text in ("", "GET / HT", f"{SLOW_BODY}\r\n")]
     site.server.process.terminate()
-    assert site.server.process.wait(30) == 0
+    assert site.server.process.wait(PATIENCE_SECONDS) == 0
     for sock in slow:
         all_of(sock)
