@@ -54,7 +54,10 @@ check: $(TEST_STAMP) ## style and types, of Python and of the pages' code
 	$(BIN)/deno check digits/web/static/js
 
 bench: $(TEST_STAMP) ## measure against what a user would otherwise use (ARGS=--full for the large sizes)
-	@for script in benchmarks/*.py; do case $$script in */_*) continue;; esac; echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+	@for script in benchmarks/*.py; do case $$script in */_*) continue;; esac; echo "== $$script"; \
+	  args="$(ARGS)"; case " $$args " in *" --full "*) \
+	    $(BIN)/python $$script --help | grep -q -e --full || args=$$(echo " $$args " | sed 's/ --full / /');; esac; \
+	  $(BIN)/python $$script $$args || exit 1; done
 
 docs: $(TEST_STAMP) ## bring the generated parts of docs/ up to date
 	$(BIN)/python -m digits.cli.reference docs

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _server import WITH_PARENT
 from PIL import Image
 
 SIDE = 28
@@ -62,7 +63,10 @@ def serving(root: Path, network: str = "lenet", side: int = SIDE, pictures: int 
         port = probe.getsockname()[1]
     jobs, environment = root / "jobs", {**os.environ, "DIGITS_DATA_DIRS": str(root)}
     command = [sys.executable, "-m", "digits", "serve", "--no-auth", "--port", str(port), "--jobs-dir", str(jobs)]
-    with (root / "serve.log").open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+    with (
+        (root / "serve.log").open("wb") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log, **WITH_PARENT) as process,
+    ):
         try:
             address = f"http://127.0.0.1:{port}"
             _until(lambda: _answers(address), "the server to answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from digits.utils.processes import death_signal_setter
+
+# For a server: it ends when the benchmark does, however that ends.
+WITH_PARENT: dict[str, Any] = {"preexec_fn": death_signal_setter(signal.SIGTERM)}
+
 
 @contextmanager
 def serving(folder: Path, site: Path, **settings: Any) -> Iterator[str]:
@@ -27,7 +33,7 @@ def serving(folder: Path, site: Path, **settings: Any) -> Iterator[str]:
     search = os.pathsep.join(filter(None, [str(site.resolve()), os.environ.get("PYTHONPATH", "")]))
     values = {"jobs_dir": folder / "jobs", "port": port, "auth": "false", **settings}
     environment = {**os.environ, "PYTHONPATH": search, **{f"DIGITS_{name.upper()}": str(v) for name, v in values.items()}}
-    with subprocess.Popen([sys.executable, "-m", "digits", "serve", "--stop-jobs"], env=environment) as process:
+    with subprocess.Popen([sys.executable, "-m", "digits", "serve", "--stop-jobs"], env=environment, **WITH_PARENT) as process:
         url = f"http://127.0.0.1:{port}"
         try:
             _wait_until_it_answers(url, process)

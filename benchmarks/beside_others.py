@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from _server import WITH_PARENT
 from playwright.sync_api import Browser, sync_playwright
 
 from digits.config import Settings
@@ -174,7 +175,7 @@ def started(tool: Tool, folder: Path) -> Iterator[tuple[psutil.Process, str, flo
     command = [word.format(port=port) if word == "{port}" else word for word in tool.command]
     began = time.perf_counter()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=folder, env={**os.environ, "DO_NOT_TRACK": "1"}, **quiet) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, cwd=folder, env={**os.environ, "DO_NOT_TRACK": "1"}, **quiet, **WITH_PARENT) as process:  # type: ignore[call-overload]
         try:
             while process.poll() is None:
                 with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=60) as answer:

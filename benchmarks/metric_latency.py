@@ -25,6 +25,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from _server import WITH_PARENT
+
 from digits.config import Settings
 from digits.domain.events import MetricEvent
 from digits.domain.jobs import Kind, Resources, Status
@@ -51,7 +53,7 @@ def web_process(folder: Path) -> Iterator[tuple[str, int, Service]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     values = {"DIGITS_JOBS_DIR": str(folder), "DIGITS_PORT": str(port), "DIGITS_AUTH": "false", "DIGITS_LOGFILE_LEVEL": "ERROR"}
-    process = subprocess.Popen([sys.executable, "-m", "digits.web"], env={**os.environ, **values})
+    process = subprocess.Popen([sys.executable, "-m", "digits.web"], env={**os.environ, **values}, **WITH_PARENT)
     service = Service.open(Settings(jobs_dir=str(folder), auth=False))
     try:
         wait_until_it_answers(port)

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import psutil
 from _inference import BareModel, Server, serving, spread, write_pictures
+from _server import WITH_PARENT
 
 PROMISE_MS = 10.0
 PROMISE_SHARE = 0.8
@@ -186,7 +187,7 @@ def beside(server: Server, options: argparse.Namespace) -> Iterator[Other | None
     here = Path(__file__).resolve().parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent), str(here)])}
     command = [options.beside, str(here / "_litserve.py"), str(server.folder), str(port)]
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(command, env=environment, **WITH_PARENT) as process:
         try:
             other = Other(f"http://127.0.0.1:{port}", process)
             _until_it_answers(other)

@@ -21,6 +21,7 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+from _server import WITH_PARENT
 
 PROMISE_SECONDS = 2.0
 PROMISE_MB = 150.0
@@ -49,7 +50,7 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], float]:
         str(folder),
     ]
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ, **WITH_PARENT)
     while process.poll() is None and time.perf_counter() - begin < 60:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
             page.read()

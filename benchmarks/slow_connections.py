@@ -28,6 +28,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from _server import WITH_PARENT
+
 from digits.config import Settings
 from digits.service import Service, accounts
 
@@ -102,7 +104,7 @@ def jupyter(folder: Path) -> Iterator[Target | None]:
 
 @contextlib.contextmanager
 def running(command: list[str], values: dict[str, str], address: str) -> Iterator[None]:
-    process = subprocess.Popen(command, env={**os.environ, **values}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env={**os.environ, **values}, stdout=subprocess.DEVNULL, **WITH_PARENT)
     try:
         for _ in range(600):
             with contextlib.suppress(OSError), urllib.request.urlopen(address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -244,3 +245,33 @@ def test_without_scripts_all_parts_are_shown(chromium: Browser, web_server: Runn
     for part in ("overview", "samples", "test", "settings", "log", "files"):
         expect(page.locator(f"#{part}")).to_be_visible()
     context.close()
+
+
+def test_a_spike_of_a_long_run_is_seen_and_zooming_in_shows_all(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    training.begin()
+
+    def report(step: int, loss: float) -> None:
+        training.writer.emit(MetricEvent(step=step, epoch=step / 1000, phase="train", values={"loss": loss}, kinds=KINDS))
+
+    for step in range(1, 4001):
+        report(step, {1234: 77.0, 2500: math.nan}.get(step, 1.0 + step % 5 / 10))
+    page.goto(training.url)
+    note = page.locator("[data-thinned]")
+    expect(note).to_contain_text("of 4,000 reports")
+    curve = "document.querySelector('.chart-loss').data[0]"
+    expect(page.locator(".chart-loss .scatterlayer .trace")).to_have_count(1)
+    assert page.evaluate(f"Math.max(...{curve}.y)") == 77
+    assert page.evaluate(f"{curve}.y[{curve}.x.indexOf(2.5)]") is None
+    zoom = "Plotly.relayout(document.querySelector('.chart-loss'), {'xaxis.range[0]': 2, 'xaxis.range[1]': 2.1})"
+    page.evaluate(f"() => {{ {zoom} }}")
+    inside = f"{curve}.x.filter((x) => x >= 2 && x <= 2.1).length"
+    until(lambda: page.evaluate(inside) == 101)
+    report(4001, 0.5)
+    until(lambda: page.evaluate(f"{curve}.x.at(-1)") == 4.001)
+    expect(note).to_contain_text("of 4,001 reports")
+    assert page.evaluate(inside) == 101
+    page.evaluate("() => { Plotly.relayout(document.querySelector('.chart-loss'), {'xaxis.autorange': true}) }")
+    until(lambda: page.evaluate(inside) < 101)

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { leftOut, plan, smooth } from "../../digits/web/static/js/charts/training_charts.js";
+import { leftOut, plan } from "../../digits/web/static/js/charts/training_charts.js";
+import { FinerCurves, laidIn, withPart } from "../../digits/web/static/js/parts/finer_curves.js";
+import { smooth, smoothed } from "../../digits/web/static/js/parts/smoothing.js";
 import { shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
 import { isMean, NOTHING, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
 
@@ -98,15 +100,84 @@ Deno.test("an output that comes later has gaps before it", () => {
   assert.deepEqual(state.names("accuracy"), ["accuracy"]);
 });
 
-Deno.test("long curves lose every second point, never the newest", () => {
-  const state = new TrainingState({});
-  for (let i = 1; i <= 8003; i += 1) {
-    state.add({ type: "metric", phase: "train", epoch: i, step: i, values: { loss: i }, t: 0 }, i);
-  }
-  const { epoch, values } = state.curves.train;
-  assert.ok(epoch.length < 4100);
-  assert.equal(epoch.length, values.loss.length);
-  assert.deepEqual([epoch[0], epoch.at(-1)], [1, 8003]);
+Deno.test("of long curves the server chooses anew what is shown, and how many there were is counted", () => {
+  const loss = (i) => ({ type: "metric", phase: "train", epoch: i, step: i, values: { loss: i }, kinds: {}, t: 0 });
+  const state = new TrainingState({ metrics: METRICS });
+  const curves = { ...state.curves, kinds: KINDS, reports: { train: 1000 } };
+  state.load({ curves });
+  let answers = new Set();
+  for (let i = 1; i <= 8000; i += 1) answers.add(state.add(loss(i), i));
+  assert.deepEqual([...answers], ["curves"]);
+  assert.deepEqual([state.add(loss(8001), 8001), state.add(loss(8002), 8002)], ["curves", "thin"]);
+  assert.deepEqual(state.reported(), { shown: 8002, of: 9002 });
+  state.load({ curves: { ...curves, train: { ...curves.train } } });
+  answers = new Set([8003, 8004].map((i) => state.add(loss(i), i)));
+  assert.deepEqual([...answers], ["curves"], "where the server shows so many, it is not asked at each event");
+});
+
+Deno.test("of a part that was zoomed into the finer points take the place of the coarse ones", () => {
+  const coarse = {
+    epoch: [0, 2, 4, 6],
+    step: [0, 2, 4, 6],
+    nonfinite: [0, 0, 0, 0],
+    values: { loss: [9, 8, 7, 6] },
+    extremes: [1, 3],
+  };
+  const finer = {
+    epoch: [2, 3, 4],
+    step: [2, 3, 4],
+    nonfinite: [0, 0, 1],
+    values: { loss: [8, 99, null], other: [1, 2, 3] },
+    extremes: [1],
+  };
+  const found = laidIn(coarse, finer, 2, 5);
+  assert.deepEqual(found, {
+    epoch: [0, 2, 3, 4, 6],
+    step: [0, 2, 3, 4, 6],
+    nonfinite: [0, 0, 0, 1, 0],
+    values: { loss: [9, 8, 99, null, 6], other: [null, 1, 2, 3, null] },
+    extremes: [2, 4],
+  });
+  const state = new TrainingState({ metrics: METRICS });
+  state.load({ curves: { ...state.curves, train: coarse, lr: undefined } });
+  const part = withPart(state, { from: 2, to: 5, curves: { train: finer, lr: { epoch: [] } } });
+  assert.deepEqual([part.curves.train.epoch.length, state.curves.train.epoch.length], [5, 4]);
+  assert.equal(part.facts("loss").better, "lower");
+});
+
+Deno.test("only the last of several movements is asked for, and nothing where all is shown", async () => {
+  const state = new TrainingState({ metrics: METRICS });
+  const train = { epoch: [0, 10], step: [0, 10], nonfinite: [0, 0], values: { loss: [1, 2] } };
+  const asked = [];
+  const finer = new FinerCurves(
+    state,
+    (from, to) => {
+      asked.push([from, to]);
+      return Promise.resolve({ curves: { train, thinned: false } });
+    },
+    () => null,
+    0,
+  );
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+  state.load({ curves: { ...state.curves, train, reports: { train: 2 } } });
+  finer.show("loss", [2, 4]);
+  await settle();
+  assert.deepEqual(asked, []);
+  state.load({ curves: { ...state.curves, train, reports: { train: 5000 } } });
+  finer.show("loss", [1, 2]);
+  finer.show("loss", [2, 6]);
+  await settle();
+  finer.show("loss", [3, 5]); // is there already
+  await settle();
+  assert.deepEqual(asked, [[1, 7]]);
+  finer.show("loss", null);
+  assert.equal(finer.parts.size, 0);
+});
+
+Deno.test("a smoothed curve is one of samples: a spike counts once, and its gap stays", () => {
+  const y = [1, 99, 1, null, 1];
+  assert.deepEqual(smoothed([0, 1, 2, 3, 4], y, 0.5, [1, 3]), { x: [0, 2, 3, 4], y: [1, 1, null, 1] });
+  assert.deepEqual(smoothed([0, 1, 2, 3, 4], y, 0, [1, 3]).y, y);
 });
 
 Deno.test("a new best snapshot takes the mark, a removed one goes, and they stand by epoch", () => {

@@ -6,18 +6,15 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from digits.domain.events import HardwareEvent, MetricEvent, StageEvent
 from digits.domain.training import LearningRate
 from digits.engines.training.learning_rate import curve
-from digits.service.models.history import RunHistory
+from digits.service.models.history import PHASES, RunHistory
 from digits.utils.values import finite
 
 MISSING = "none"  # what scripts expect where a series has no value
-T = TypeVar("T")
-MAX_TIMES = 600  # of stages and hardware
-MAX_POINTS = 4000  # of one training curve on the page; validation curves are never thinned
 
 
 def output_kinds(history: RunHistory) -> dict[str, str]:
@@ -30,49 +27,34 @@ def output_kinds(history: RunHistory) -> dict[str, str]:
     return kinds
 
 
-def page_curves(history: RunHistory, limit: int = MAX_POINTS) -> dict[str, Any]:
-    """Curves for the page: `kinds`, and for `train`, `val` and `lr` the lists `epoch`, `step` and `values[name]`.
+def page_curves(history: RunHistory) -> dict[str, Any]:
+    """Curves for the page: `kinds`, and for `train`, `val`, `lr` and `gradients` the lists `epoch`, `step` and `values[name]`.
 
     A value that is missing or no number is null; `nonfinite` counts the outputs of each report that held NaN or infinity.
-    Training points beyond `limit` are thinned evenly (the first and the last stay); `thinned` says whether they were.
+    `extremes` are indices of points that are there only because they are the smallest or the largest of their part of the run, or
+    no number; `reports` says by phase how many there were, and `thinned` whether those of the training are not all there.
     """
-    train = history.metrics["train"]
-    shown = thin(train, limit)
-    return {
-        "kinds": output_kinds(history),
-        "train": series(shown),
-        "val": series(history.metrics["val"]),
-        "lr": series(thin(history.metrics["lr"], limit)),
-        "gradients": series(thin(history.metrics["gradients"], limit)),
-        "thinned": len(shown) < len(train),
-    }
+    phases = {phase: series(history.metrics[phase], history.extremes.get(phase, ())) for phase in PHASES}
+    reports = {phase: max(history.reports.get(phase, 0), len(history.metrics[phase])) for phase in PHASES}
+    thinned = len(history.metrics["train"]) < reports["train"]
+    return {"kinds": output_kinds(history), **phases, "reports": reports, "thinned": thinned}
 
 
-def stage_series(events: Sequence[StageEvent], limit: int = MAX_TIMES) -> dict[str, Any]:
+def stage_series(events: Sequence[StageEvent]) -> dict[str, Any]:
     """Where the time went: `epoch` and `seconds[part]` (of a step; null where that was not measured), a list each."""
-    shown = thin(events, limit)
-    parts = list(dict.fromkeys(part for event in shown for part in event.seconds))
-    seconds = {part: [finite(event.seconds.get(part)) for event in shown] for part in parts}
-    return {"epoch": [event.epoch for event in shown], "seconds": seconds}
+    parts = list(dict.fromkeys(part for event in events for part in event.seconds))
+    seconds = {part: [finite(event.seconds.get(part)) for event in events] for part in parts}
+    return {"epoch": [event.epoch for event in events], "seconds": seconds}
 
 
-def machine_series(events: Sequence[HardwareEvent], limit: int = MAX_TIMES) -> dict[str, Any]:
+def machine_series(events: Sequence[HardwareEvent]) -> dict[str, Any]:
     """What the job used: `t` (seconds since 1970), `cpu_percent` (of one core), `memory` (bytes) and of each GPU by its number
     `gpus[index]` with `utilization` (percent) and `memory_used` (bytes), a list each."""
-    shown = thin(events, limit)
-    found = {name: [getattr(event, name) for event in shown] for name in ("t", "cpu_percent", "memory")}
-    rows = [{str(gpu.get("index")): gpu for gpu in event.gpus} for event in shown]
+    found = {name: [getattr(event, name) for event in events] for name in ("t", "cpu_percent", "memory")}
+    rows = [{str(gpu.get("index")): gpu for gpu in event.gpus} for event in events]
     numbers = list(dict.fromkeys(number for row in rows for number in row))
     gpus = {n: {key: [row.get(n, {}).get(key) for row in rows] for key in ("utilization", "memory_used")} for n in numbers}
     return {**found, "gpus": gpus}
-
-
-def thin(events: Sequence[T], limit: int) -> list[T]:
-    """At most `limit` events, evenly chosen, the first and the last among them."""
-    if len(events) <= limit:
-        return list(events)
-    stride = (len(events) - 1) / (limit - 1)
-    return [events[round(i * stride)] for i in range(limit)]
 
 
 def combined_graph(history: RunHistory) -> dict[str, Any] | None:
@@ -122,12 +104,12 @@ def preview(rates: Iterable[LearningRate]) -> list[list[float]]:
     return [curve(rate) for rate in rates]
 
 
-def series(events: Sequence[MetricEvent]) -> dict[str, Any]:
-    """`epoch`, `step`, `nonfinite` and `values[name]` of events, a list each."""
+def series(events: Sequence[MetricEvent], extremes: Sequence[int] = ()) -> dict[str, Any]:
+    """`epoch`, `step`, `nonfinite` and `values[name]` of events, a list each; `extremes` as in `page_curves`, if any."""
     names = list(dict.fromkeys(name for event in events for name in event.values))
     values = {name: [finite(event.values.get(name)) for event in events] for name in names}
     columns = {name: [getattr(event, name) for event in events] for name in ("epoch", "step", "nonfinite")}
-    return {**columns, "values": values}
+    return {**columns, "values": values, **({"extremes": list(extremes)} if extremes else {})}
 
 
 def _add_column(graph: dict[str, Any], name: str, phase: str, kind: str, events: Sequence[MetricEvent]) -> None:

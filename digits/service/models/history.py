@@ -21,7 +21,7 @@ from digits.domain.events import (
     WarningEvent,
     from_line,
 )
-from digits.storage.event_lines import CHOSEN_LIMITS, shown_lines
+from digits.storage.event_lines import CHOSEN_LIMITS, Shown, shown_lines, window_lines
 from digits.storage.events import valid_events
 from digits.storage.folders import JobFolder
 
@@ -35,7 +35,9 @@ PHASES = ("train", "val", "lr", "gradients")
 class RunHistory:
     """Metrics by phase and snapshots in the order of their steps; of progress the newest only.
 
-    `offset` is where the log ended when it was read: a live stream that starts there misses and repeats nothing.
+    `offset` is where the log ended when it was read: a live stream that starts there misses and repeats nothing. Where metrics
+    are thinned, `reports` says by phase of how many they were chosen, and `extremes` which are there only because they are the
+    smallest or the largest, or no number.
     """
 
     offset: int = 0
@@ -52,6 +54,8 @@ class RunHistory:
     hardware: HardwareEvent | None = None
     machine: list[HardwareEvent] = field(default_factory=list)  # all of them
     stages: list[StageEvent] = field(default_factory=list)
+    reports: dict[str, int] = field(default_factory=dict)
+    extremes: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def resumes(self) -> list[AttemptEvent]:
@@ -78,11 +82,24 @@ def read_history(folder: JobFolder) -> RunHistory:
 def read_shown(folder: JobFolder) -> RunHistory:
     """As `read_history`, of what a page shows: curves of the training, the hardware and stages are thinned before they are parsed
     (validations never are), so that it takes a moment whatever the length of the log."""
-    end, kept = shown_lines(folder.events_file, SHOWN)
-    history = RunHistory(offset=end)
-    events = [event for lines in kept.values() for line in lines if (event := from_line(line)) is not None]
-    for event in events:
-        _add(history, event)
+    return _history(shown_lines(folder.events_file, SHOWN))
+
+
+def read_window(folder: JobFolder, low: float, high: float) -> RunHistory:
+    """The metrics between two epochs, thinned as `read_shown` thins those of the whole run: of a part more of them are shown."""
+    return _history(window_lines(folder.events_file, SHOWN, low, high))
+
+
+def _history(shown: Shown) -> RunHistory:
+    history = RunHistory(offset=shown.end, reports={phase: shown.counts.get(phase, 0) for phase in PHASES})
+    for kind, reports in shown.reports.items():
+        for report in reports:
+            event = from_line(report.line)
+            if event is None:
+                continue
+            _add(history, event)
+            if report.extreme and kind in PHASES:
+                history.extremes.setdefault(kind, []).append(len(history.metrics[kind]) - 1)
     history.log = history.log[-KEPT_LOG_LINES:]
     return history
 

@@ -1,6 +1,7 @@
 """The curves of many runs, thinned while they are read: fifty runs of ten thousand points must not make a page wait.
 
-Holds: validation points are never thinned; what a resumed attempt made void is left out, as `storage.event_lines` has it.
+Holds: validation points are never thinned, spikes of the training stay (`storage.thinning`); what a resumed attempt made void is
+left out, as `storage.event_lines` has it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from digits.domain.events import (
     from_line,
 )
 from digits.service.models.charts import series
-from digits.storage.event_lines import ATTEMPT, shown_lines
+from digits.storage.event_lines import ATTEMPT, CHOSEN_LIMITS, shown_lines
 from digits.storage.folders import JobFolder
 
 LEAST_POINTS = 200
@@ -41,6 +42,8 @@ class RunCurves:
     second (median of the progress reports), the baseline."""
 
     train: list[MetricEvent] = field(default_factory=list)
+    extremes: list[int] = field(default_factory=list)  # of `train`, which are no samples
+    reports: int = 0  # of the training, of which these were chosen
     val: list[MetricEvent] = field(default_factory=list)
     snapshots: list[SnapshotEvent] = field(default_factory=list)
     baseline: BaselineEvent | None = None
@@ -48,11 +51,14 @@ class RunCurves:
     speed: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """`train` and `val`: `epoch`, `step`, `time` (seconds since the start) and `values` by name."""
-        return {
-            phase: {**series(events), "time": [round(at, 2) for at in seconds_since(self.began, events)]}
-            for phase, events in (("train", self.train), ("val", self.val))
+        """`train` and `val`: `epoch`, `step`, `time` (seconds since the start) and `values` by name; of `train` `reports`, of how
+        many they were chosen, and `extremes` (see `charts.page_curves`)."""
+        found = {
+            phase: {**series(events, extremes), "time": [round(at, 2) for at in seconds_since(self.began, events)]}
+            for phase, events, extremes in (("train", self.train, self.extremes), ("val", self.val, ()))
         }
+        found["train"]["reports"] = max(self.reports, len(self.train))
+        return found
 
 
 def seconds_since(began: float | None, events: Sequence[Event]) -> list[float]:
@@ -71,7 +77,7 @@ def seconds_since(began: float | None, events: Sequence[Event]) -> list[float]:
 
 def points_for(runs: int) -> int:
     """How many points the training curve of each of so many runs may have."""
-    return max(LEAST_POINTS, ALL_POINTS // max(runs, 1))
+    return min(CHOSEN_LIMITS["train"], max(LEAST_POINTS, ALL_POINTS // max(runs, 1)))
 
 
 def read_curves(folder: JobFolder, points: int) -> RunCurves:
@@ -86,16 +92,21 @@ def read_curves(folder: JobFolder, points: int) -> RunCurves:
 
 @lru_cache(maxsize=4 * MOST_RUNS)
 def _read(path: Path, points: int, size: int, _changed: int) -> RunCurves:
-    _, kept = shown_lines(path, {**LIMITS, "train": points})
-    found = RunCurves()
-    found.train = [event for event in _events(kept["train"]) if isinstance(event, MetricEvent)]
-    found.val = [event for event in _events(kept["val"]) if isinstance(event, MetricEvent)]
-    found.snapshots = [event for event in _events(kept[SnapshotEvent.type]) if isinstance(event, SnapshotEvent)]
-    baselines = [line for line in kept[""] if line.startswith(BASELINE)]
+    shown = shown_lines(path, {**LIMITS, "train": points})
+    found = RunCurves(reports=shown.counts.get("train", 0))
+    for report in shown.reports.get("train", ()):
+        if isinstance(event := from_line(report.line), MetricEvent):
+            found.train.append(event)
+            if report.extreme:
+                found.extremes.append(len(found.train) - 1)
+    found.val = [event for event in _events(shown.lines("val")) if isinstance(event, MetricEvent)]
+    found.snapshots = [event for event in _events(shown.lines(SnapshotEvent.type)) if isinstance(event, SnapshotEvent)]
+    rare = shown.lines("")
+    baselines = [line for line in rare if line.startswith(BASELINE)]
     found.baseline = next((e for e in _events(baselines[-1:]) if isinstance(e, BaselineEvent)), None)
-    attempts = [e for e in _events([one for one in kept[""] if one.startswith(ATTEMPT)]) if isinstance(e, AttemptEvent)]
+    attempts = [e for e in _events([one for one in rare if one.startswith(ATTEMPT)]) if isinstance(e, AttemptEvent)]
     found.began = next((e.t for e in reversed(attempts) if e.resumed_step < 0), None)
-    speeds = [e.rate for e in _events(kept[ProgressEvent.type]) if isinstance(e, ProgressEvent) and e.rate]
+    speeds = [e.rate for e in _events(shown.lines(ProgressEvent.type)) if isinstance(e, ProgressEvent) and e.rate]
     found.speed = median(speeds) if speeds else None
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +15,13 @@ from digits.errors import BadRequest, FormErrors
 from digits.frameworks import DEFAULT
 from digits.service.forms import parse
 from digits.service.models import choices as model_choices
-from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, preview
+from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, page_curves, preview
 from digits.service.models.comparison import MOST
 from digits.service.models.create import create_planned, listed, model_dict, plan_models
 from digits.service.models.customize import CheckForm, check_network, customize_text
 from digits.service.models.exports import format_choices
 from digits.service.models.form import LearningRateForm, ModelForm
-from digits.service.models.history import read_history
+from digits.service.models.history import read_history, read_window
 from digits.service.models.page import training_page
 from digits.storage.jobs.store import Job, JobQuery
 from digits.web.http import arguments
@@ -140,11 +141,23 @@ def show(job_id: str) -> Any:
     )
 
 
-@describes(answer="`combined` and `lr` as the original drew them; `curves`, `snapshots` and more; `offset` for a stream.")
+@describes(
+    arguments={
+        "from": "An epoch: the `curves` from here on alone, finer of a long run.",
+        "to": "The last such epoch.",
+    },
+    answer="`combined` and `lr` as the original drew them; `curves`, `snapshots` and more; `offset` for a stream.",
+)
 def curves(job_id: str) -> Any:
     """The curves of a training."""
     service = get_service()
     job = service.store.get(job_id, Kind.MODEL)
+    low, high = arguments.decimal("from", None), arguments.decimal("to", None)
+    if low is not None or high is not None:
+        low, high = -math.inf if low is None else low, math.inf if high is None else high
+        if low > high:
+            raise BadRequest(f"There is nothing from epoch {low:g} to {high:g}.", advice="Send the smaller one as `from`.")
+        return json_answer({"curves": page_curves(read_window(service.folder(job.id), low, high))})
     page = training_page(service, job)
     return json_answer({"combined": combined_graph(page.history), "lr": lr_graph(page.history), **page.data})
 

@@ -11,9 +11,9 @@ import pytest
 from digits.domain.events import AttemptEvent, ErrorEvent, HardwareEvent, LogEvent, MetricEvent, SnapshotEvent
 from digits.domain.training import LR_POLICIES, LearningRate
 from digits.service.forms import parse
-from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, page_curves, preview, thin
+from digits.service.models.charts import combined_graph, lr_graph, metrics_csv, page_curves, preview
 from digits.service.models.form import LearningRateForm
-from digits.service.models.history import RunHistory, current_snapshots, read_history
+from digits.service.models.history import current_snapshots, read_history, read_shown, read_window
 from digits.storage.events import EventWriter
 from digits.storage.folders import JobFolder
 
@@ -105,23 +105,25 @@ def test_a_resumed_attempt_takes_the_place_of_what_came_after_its_checkpoint(fol
     assert [attempt.resumed_step for attempt in history.resumes] == [1]
 
 
-def test_ten_thousand_points_are_thinned_but_no_validation_is(folder: JobFolder) -> None:
-    history = RunHistory()
-    history.metrics["train"] = [metric(i, i / 10, "train", loss=1.0) for i in range(10_000)]
-    history.metrics["val"] = [metric(i, float(i), "val", loss=float(i)) for i in range(5_000)]
-    curves = page_curves(history, limit=100)
-    assert (len(curves["train"]["epoch"]), curves["thinned"]) == (100, True)
-    assert (curves["train"]["epoch"][0], curves["train"]["epoch"][-1]) == (0.0, 999.9)
-    assert curves["val"]["values"]["loss"] == [float(i) for i in range(5_000)]
-    graph = combined_graph(history)
-    assert graph is not None
-    assert len(graph["columns"][0]) == 10_001, "scripts get every point"
-
-
-def test_thin_keeps_short_lists_whole() -> None:
-    events = [metric(i, float(i), "train", loss=1.0) for i in range(7)]
-    assert thin(events, 7) == events
-    assert [e.step for e in thin(events, 3)] == [0, 3, 6]
+def test_of_a_long_run_spikes_and_gaps_stay_and_no_validation_is_thinned(folder: JobFolder) -> None:
+    odd = {3333: 99.0, 6001: math.nan, 7777: -5.0}
+    write(
+        folder,
+        *(metric(i, i / 10, "train", loss=odd.get(i, 1.0 + i % 7 / 10)) for i in range(9_000)),
+        *(metric(i, float(i), "val", loss=float(i)) for i in range(2_500)),
+    )
+    curves = page_curves(read_shown(folder))
+    train = curves["train"]
+    found = dict(zip(train["step"], train["values"]["loss"], strict=True))
+    assert {step: found.get(step, "missing") for step in odd} == {3333: 99.0, 6001: None, 7777: -5.0}
+    assert (train["step"][0], train["step"][-1], curves["thinned"], curves["reports"]["train"]) == (0, 8999, True, 9_000)
+    assert len(train["step"]) <= 2001
+    samples = [step for i, step in enumerate(train["step"]) if i not in train["extremes"]]
+    strides = {after - before for before, after in zip(samples, samples[1:-1], strict=False)}
+    assert len(strides) == 1, "smoothing counts samples, which lie evenly"
+    assert curves["val"]["values"]["loss"] == [float(i) for i in range(2_500)]
+    part = page_curves(read_window(folder, 330.0, 340.0))
+    assert (part["train"]["step"], part["thinned"]) == (list(range(3300, 3401)), False)
 
 
 def test_of_the_hardware_only_the_last_word_is_kept(folder: JobFolder) -> None:

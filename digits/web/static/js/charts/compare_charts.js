@@ -2,18 +2,23 @@
 // Curves of several runs over each other: a colour for each line, a band where it has several seeds.
 
 import { el } from "../parts/elements.js";
+import { number } from "../parts/format.js";
 import { chartMenu } from "./chart_menu.js";
-import { smooth } from "./training_charts.js";
-import { colour, CONFIG, layout, plain, plotly, token } from "./theme_plot.js";
+import { smoothed } from "../parts/smoothing.js";
+import { colour, CONFIG, DrawnInView, followSize, layout, plain, plotly, token } from "./theme_plot.js";
 
 /** @typedef {(number | null)[]} Values */
-/** @typedef {{epoch: number[], step: number[], time: number[], values: Record<string, Values>}} Series */
+/** @typedef {{epoch: number[], step: number[], time: number[], values: Record<string, Values>,
+ *   extremes?: number[], reports?: number}} Series */
 /** @typedef {{phase: string, x: string, smoothing: number, log: boolean}} Options */
 
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 const MOST_CHARTS = 6;
 const SERIES = 8;
 const UNITS = /** @type {Record<string, string>} */ ({ epoch: "epoch", step: "step", time: "seconds since the start" });
+
+/** @type {DrawnInView | undefined} */
+let inViewOf;
 
 /**
  * How the n-th line is drawn.
@@ -46,24 +51,45 @@ export function outputs(found, options) {
  */
 export async function drawCurves(box, found, options) {
   const Plotly = await plotly();
+  const inView = inViewOf ??= new DrawnInView();
   const names = outputs(found, options);
   const strokes = found.lines.map((/** @type {any} */ _, /** @type {number} */ n) => strokeOf(n));
   for (const old of [...box.children]) {
-    if (old instanceof HTMLElement && !names.includes(old.dataset.key ?? "")) old.remove();
+    if (!(old instanceof HTMLElement) || names.includes(old.dataset.key ?? "")) continue;
+    if (old.lastElementChild) inView.forget(old.lastElementChild);
+    old.remove();
   }
   const areas = names.map((name) => place(box, name, found.metrics[name]?.title ?? name, Plotly)); // all first: they share the width
-  names.forEach((name, i) => {
+  const charts = names.map((name) => {
     const percent = found.metrics[name]?.unit === "%", factor = percent ? 100 : 1;
     const traces = runTraces(found, name, options, strokes, factor);
     const y = { type: options.log && !percent ? "log" : "linear", ticksuffix: percent ? " %" : "" };
     const shapes = baselineShapes(found, name, factor);
-    Plotly.react(
-      areas[i],
-      [...bands(found, name, options, strokes, factor), ...traces],
-      layout({ x: UNITS[options.x], yaxis: y, showlegend: false, hovermode: "closest", shapes, uirevision: options.x }),
-      CONFIG,
-    );
+    const shown = { showlegend: false, hovermode: "closest", shapes, uirevision: options.x };
+    return {
+      traces: [...bands(found, name, options, strokes, factor), ...traces],
+      layout: layout({ x: UNITS[options.x], yaxis: y, ...shown }),
+    };
   });
+  noteThinned(box, found, options);
+  charts.forEach(({ traces, layout }, i) => inView.draw(areas[i], () => Plotly.react(areas[i], traces, layout, CONFIG)));
+}
+
+/**
+ * What is not drawn of long runs is said.
+ * @param {HTMLElement} box
+ * @param {any} found
+ * @param {Options} options
+ */
+function noteThinned(box, found, options) {
+  const series = /** @type {Series[]} */ (Object.values(found.curves).map(({ train }) => train));
+  const shown = series.reduce((sum, { epoch }) => sum + epoch.length, 0);
+  const all = series.reduce((sum, { epoch, reports }) => sum + (reports ?? epoch.length), 0);
+  const note = box.parentElement?.querySelector("[data-thinned]");
+  const text = options.phase === "val" || shown >= all ? "" : `${number(shown)} of ${number(all)} reports of the trainings ` +
+    "are drawn, with the smallest and the largest of each part; the page of a run shows more of it where one zooms in.";
+  if (note) note.textContent = text;
+  else if (text) box.after(el("p", { class: "muted", "data-thinned": "" }, text));
 }
 
 /**
@@ -81,8 +107,7 @@ function place(box, name, title, Plotly) {
     return /** @type {HTMLElement} */ (known.lastElementChild);
   }
   const area = el("div", { class: "chart", role: "group", "aria-label": `${title} of all runs` });
-  const fit = () => area.classList.contains("js-plotly-plot") && area.offsetWidth && Plotly.Plots.resize(area);
-  new ResizeObserver(fit).observe(area);
+  followSize(area, Plotly);
   box.append(el("figure", { class: "chart-box", "data-key": name }, el("figcaption", {}, title, chartMenu(area, title)), area));
   return area;
 }
@@ -104,10 +129,10 @@ function runTraces(found, name, options, strokes, factor) {
     for (const phase of wanted) {
       const series = /** @type {Series} */ (found.curves[run.id][phase]);
       if (!series.values[name]) continue;
-      const y = smooth(series.values[name].map((value) => (value === null ? null : value * factor)), options.smoothing);
+      const all = series.values[name].map((value) => (value === null ? null : value * factor));
+      const { x, y } = smoothed(/** @type {any} */ (series)[options.x], all, options.smoothing, series.extremes);
       const faint = options.phase === "both" && phase === "train";
       const line = { color, dash, width: faint ? 1 : 1.75 };
-      const x = /** @type {any} */ (series)[options.x];
       const label = `${run.name}${options.phase === "both" ? ` (${phase === "val" ? "validation" : "training"})` : ""}`;
       traces.push({
         x,

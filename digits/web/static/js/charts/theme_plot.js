@@ -70,6 +70,57 @@ export function plotly() {
 }
 
 /**
+ * The chart keeps the size of its place; what has it already is not drawn again.
+ * @param {HTMLElement} area
+ * @param {any} Plotly
+ */
+export function followSize(area, Plotly) {
+  new ResizeObserver(() => {
+    const drawn = /** @type {any} */ (area)._fullLayout;
+    if (drawn && area.offsetWidth && drawn.width !== area.clientWidth) Plotly.Plots.resize(area);
+  }).observe(area);
+}
+
+/** Charts are drawn when they come near what is seen: each takes its time. Before the page is printed all are. */
+export class DrawnInView {
+  constructor() {
+    /** @type {Map<Element, () => void>} */
+    this.waiting = new Map();
+    this.seen = new WeakSet();
+    this.observer = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        this.observer.unobserve(target);
+        this.seen.add(target);
+        this.waiting.get(target)?.();
+        this.waiting.delete(target);
+      }
+    }, { rootMargin: "600px 0px" });
+    addEventListener("beforeprint", () => {
+      for (const draw of this.waiting.values()) draw();
+      this.waiting.clear();
+    });
+  }
+
+  /**
+   * Draw now where the chart is in view or was, else when it is.
+   * @param {Element} area
+   * @param {() => void} draw
+   */
+  draw(area, draw) {
+    if (this.seen.has(area)) return draw();
+    if (!this.waiting.has(area)) this.observer.observe(area);
+    this.waiting.set(area, draw);
+  }
+
+  /** @param {Element} area that is removed */
+  forget(area) {
+    this.observer.unobserve(area);
+    this.waiting.delete(area);
+  }
+}
+
+/**
  * Calls `draw` now and at each change of colours.
  * @param {() => void} draw
  */

@@ -2,11 +2,14 @@
 // The curves of a training, one chart for each kind of output: losses, accuracies, others, the learning rate.
 
 import { el } from "../parts/elements.js";
-import { compact } from "../parts/format.js";
+import { compact, number } from "../parts/format.js";
+import { withPart } from "../parts/finer_curves.js";
 import { chartMenu } from "./chart_menu.js";
+import { bestMark } from "./chart_marks.js";
 import { coursePlan, courseTraces } from "./course_charts.js";
+import { smooth, smoothed } from "../parts/smoothing.js";
 import { isOfClass, MEAN } from "../parts/training_state.js";
-import { colour, CONFIG, layout, plain, plotly } from "./theme_plot.js";
+import { colour, CONFIG, DrawnInView, followSize, layout, plain, plotly } from "./theme_plot.js";
 
 /** @typedef {import("../parts/training_state.js").TrainingState} TrainingState */
 /** @typedef {(number | null)[]} Values */
@@ -24,39 +27,80 @@ export class TrainingCharts {
    * @param {HTMLElement} box
    * @param {() => {smoothing: number, log: boolean, others: import("../parts/other_runs.js").OtherRun[]}} options
    * @param {boolean} [large]
+   * @param {import("../parts/finer_curves.js").FinerCurves | null} [finer]
    */
-  constructor(box, options, large = false) {
+  constructor(box, options, large = false, finer = null) {
     this.box = box;
     this.options = options;
     this.large = large;
     /** @type {Map<string, HTMLElement>} */
     this.areas = new Map();
-    /** @type {HTMLElement | null} */
-    this.note = null;
+    this.finer = finer;
+    this.inView = new DrawnInView();
+    /** @type {Record<string, HTMLElement>} */
+    this.notes = {};
   }
 
   /** @param {TrainingState} state */
   async draw(state) {
     const Plotly = await plotly();
     const drawn = plan(state)
-      .map((chart) => ({ chart, traces: this.tracesOf(state, chart) }))
-      .filter(({ traces }) => traces.length);
+      .map((chart) => ({ chart, traces: this.tracesOf(withPart(state, this.finer?.parts.get(chart.key)), chart) }))
+      .filter(({ traces }) => traces.length)
+      .map(({ chart, traces }) => ({ chart, traces, layout: this.layout(state, chart, named(traces)) })); // all before any is drawn
     const order = drawn.map(({ chart }) => chart.key);
     for (const key of [...this.areas.keys()]) if (!order.includes(key)) this.remove(key, Plotly);
     for (const { chart } of drawn) this.addArea(chart, order, Plotly); // all places first: they share the width
     this.noteLeftOut(state);
-    for (const { chart, traces } of drawn) {
-      const named = traces.filter((trace) => trace.showlegend !== false).length;
-      Plotly.react(this.areas.get(chart.key), traces, this.layout(state, chart, named), CONFIG);
+    this.noteThinned(state);
+    for (const { chart, traces, layout } of drawn) {
+      const area = /** @type {HTMLElement} */ (this.areas.get(chart.key));
+      this.inView.draw(area, () => {
+        Plotly.react(area, traces, layout, CONFIG);
+        if (area.dataset.zoomed === undefined && (!chart.x || chart.kind === "gradients")) this.followZoom(chart.key, area);
+      });
     }
+  }
+
+  /**
+   * Zooming in brings the finer points of that part.
+   * @param {string} key
+   * @param {HTMLElement} area
+   */
+  followZoom(key, area) {
+    area.dataset.zoomed = "";
+    /** @type {any} */ (area).on("plotly_relayout", (/** @type {Record<string, any>} */ change) => {
+      if (!Object.keys(change).some((name) => name.startsWith("xaxis."))) return;
+      const { range, autorange } = /** @type {any} */ (area).layout.xaxis;
+      this.finer?.show(key, autorange || change["xaxis.autorange"] ? null : range);
+    });
+  }
+
+  /** @param {TrainingState} state */
+  noteThinned(state) {
+    const { shown, of } = state.reported();
+    const words = `${number(shown)} of ${number(of)} reports of the training are drawn, with the smallest and the largest of ` +
+      `each part${this.finer ? "; zoom into a chart for more" : ""}.`;
+    this.noteHere("thinned", shown < of, words);
   }
 
   /** @param {TrainingState} state */
   noteLeftOut(state) {
-    const count = leftOut(state), words = `${compact(count)} further outputs are not drawn; the CSV has them all.`;
-    if (count && !this.note) this.box.after(this.note = el("p", { class: "muted", "data-charts-left-out": "" }));
-    if (this.note) this.note.hidden = !count;
-    if (this.note && this.note.textContent !== words) this.note.textContent = words;
+    const count = leftOut(state);
+    this.noteHere("charts-left-out", count > 0, `${compact(count)} further outputs are not drawn; the CSV has them all.`);
+  }
+
+  /**
+   * A line behind the charts.
+   * @param {string} name
+   * @param {boolean} needed
+   * @param {string} words
+   */
+  noteHere(name, needed, words) {
+    if (needed && !this.notes[name]) this.box.after(this.notes[name] = el("p", { class: "muted", [`data-${name}`]: "" }));
+    const note = this.notes[name];
+    if (note) note.hidden = !needed;
+    if (note && note.textContent !== words) note.textContent = words;
   }
 
   /**
@@ -75,8 +119,7 @@ export class TrainingCharts {
       area,
     );
     this.areas.set(key, area);
-    const fit = () => area.classList.contains("js-plotly-plot") && area.offsetWidth && Plotly.Plots.resize(area);
-    new ResizeObserver(fit).observe(area);
+    followSize(area, Plotly);
     const place = (/** @type {Element} */ child) => order.indexOf(/** @type {HTMLElement} */ (child).dataset.key ?? "");
     const after = [...this.box.children].find((child) => place(child) > order.indexOf(key));
     this.box.insertBefore(holder, after || null);
@@ -87,9 +130,10 @@ export class TrainingCharts {
    * @param {any} Plotly
    */
   remove(key, Plotly) {
-    const area = this.areas.get(key);
+    const area = /** @type {HTMLElement} */ (this.areas.get(key));
+    this.inView.forget(area);
     Plotly.purge(area);
-    area?.parentElement?.remove();
+    area.parentElement?.remove();
     this.areas.delete(key);
   }
 
@@ -119,7 +163,8 @@ export class TrainingCharts {
       const means = train.values[MEAN + name];
       const traces = [];
       if (train.values[name]) {
-        traces.push(...stepTraces(train.epoch, scaled(train.values[name]), label("training"), tint, smoothing, Boolean(means)));
+        const steps = { ...train, y: scaled(train.values[name]) };
+        traces.push(...stepTraces(steps, label("training"), tint, smoothing, Boolean(means)));
       }
       if (means) traces.push(meanTrace(train.epoch, scaled(means), label("training"), tint));
       if (val.values[name]) {
@@ -202,22 +247,21 @@ export function leftOut(state) {
 
 /**
  * Values of single steps: faint where means over whole epochs are drawn over them.
- * @param {number[]} epochs
- * @param {Values} values
+ * @param {{epoch: number[], y: Values, extremes?: number[]}} steps
  * @param {string} name
  * @param {string} tint
  * @param {number} smoothing
  * @param {boolean} hasMeans
  * @returns {Trace[]}
  */
-function stepTraces(epochs, values, name, tint, smoothing, hasMeans) {
-  const shown = { x: epochs, mode: "lines", connectgaps: false };
+function stepTraces({ epoch, y, extremes }, name, tint, smoothing, hasMeans) {
+  const shown = { x: epoch, mode: "lines", connectgaps: false };
   const quiet = { opacity: 0.3, showlegend: false, hoverinfo: "skip" };
-  const faint = { ...shown, ...quiet, y: values, name: `${name}, each step`, line: { color: tint, width: 1 } };
+  const faint = { ...shown, ...quiet, y, name: `${name}, each step`, line: { color: tint, width: 1 } };
   if (hasMeans && !smoothing) return [faint];
   const curve = {
     ...shown,
-    y: smooth(values, smoothing),
+    ...smoothed(epoch, y, smoothing, extremes),
     name: hasMeans ? `${name}, smoothed` : name,
     line: { color: tint, width: hasMeans ? 1.25 : 2 },
     showlegend: !hasMeans,
@@ -286,13 +330,16 @@ function otherTraces({ name, state: { curves }, number }, { kind, names, x }, sm
       : [];
   }
   return names.flatMap((name) => {
-    const of = (/** @type {Values | undefined} */ values) =>
-      smooth((values ?? []).map((value) => (value === null ? null : value * factor)), smoothing);
+    const of = (/** @type {Values} */ values) => values.map((value) => (value === null ? null : value * factor));
     const means = curves.train.values[MEAN + name], own = means ?? curves.train.values[name];
     const found = [];
-    if (own) found.push(meanTrace(curves.train.epoch, of(own), label(name, "training"), line.color));
+    if (own) {
+      const { x, y } = smoothed(curves.train.epoch, of(own), smoothing, curves.train.extremes);
+      found.push(meanTrace(x, y, label(name, "training"), line.color));
+    }
     if (curves.val.values[name]) {
-      found.push(validationTrace(curves.val.epoch, of(curves.val.values[name]), label(name, "validation"), line.color));
+      const y = smooth(of(curves.val.values[name]), smoothing);
+      found.push(validationTrace(curves.val.epoch, y, label(name, "validation"), line.color));
     }
     return found;
   });
@@ -307,46 +354,5 @@ function otherRates({ name, state: { curves: { lr } }, number }) {
   return Object.values(lr.values).slice(0, 1).map((y) => ({ x: lr.epoch, y, name: plain(name), mode: "lines", line }));
 }
 
-/**
- * A line where the best snapshot is, and one at what a guess without looking scores.
- * @param {{name: string, epoch: number}} best
- * @param {TrainingState} state
- */
-function bestMark(best, state) {
-  const tint = colour(2);
-  const upright = { yref: "paper", y0: 0, y1: 1, line: { color: tint, width: 1.5, dash: "dot" } };
-  const line = { type: "line", x0: best.epoch, x1: best.epoch, ...upright };
-  const { train, val } = state.curves;
-  const side = best.epoch > Math.max(train.epoch.at(-1) ?? 0, val.epoch.at(-1) ?? 0) / 2 ? "right" : "left";
-  const above = { yref: "paper", y: 1, showarrow: false, xanchor: side, yanchor: "top" };
-  const note = { x: best.epoch, text: "best", ...above, font: { size: 11, color: tint } };
-  const guess = state.baseline?.values[best.name];
-  if (guess === null || guess === undefined) return { shapes: [line], annotations: [note] };
-  const [level, name] = baselineMark(guess * (state.facts(best.name).unit === "%" ? 100 : 1));
-  return { shapes: [line, level], annotations: [note, name] };
-}
-
-/** @param {number} y */
-function baselineMark(y) {
-  const tint = colour(7);
-  const level = { type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: tint, width: 1, dash: "dot" } };
-  const place = { xref: "paper", x: 1, y, showarrow: false, xanchor: "right", yanchor: "bottom" };
-  return [level, { text: "baseline", ...place, font: { size: 10, color: tint } }];
-}
-
-/**
- * Exponential moving average without a bias at the start; gaps stay gaps.
- * @param {Values} values
- * @param {number} weight of the past, 0 to 1
- * @returns {Values}
- */
-export function smooth(values, weight) {
-  if (!weight) return values;
-  let average = 0, mass = 0;
-  return values.map((value) => {
-    if (value === null) return null;
-    average = average * weight + value * (1 - weight);
-    mass = mass * weight + (1 - weight);
-    return average / mass;
-  });
-}
+/** @param {Trace[]} traces */
+const named = (traces) => traces.filter((trace) => trace.showlegend !== false).length;

@@ -8,6 +8,7 @@ import { jobStream } from "../live/live.js";
 import { highlight } from "../parts/code_editor.js";
 import { all, el, find, meter, pageData, perhaps } from "../parts/elements.js";
 import { clock, duration, epochText, fileSize, number } from "../parts/format.js";
+import { FinerCurves } from "../parts/finer_curves.js";
 import { OtherRuns } from "../parts/other_runs.js";
 import { below, loadPage, request, send } from "../parts/request.js";
 import { SnapshotList } from "../parts/snapshot_list.js";
@@ -28,7 +29,12 @@ const smoothing = find("#smoothing", document, HTMLInputElement);
 const logScale = find("#log-scale", document, HTMLInputElement);
 let others = /** @type {OtherRuns | null} */ (null);
 const options = () => ({ smoothing: Number(smoothing.value), log: logScale.checked, others: others?.runs ?? [] });
-const charts = new TrainingCharts(find("[data-charts]", page), options, "large" in page.dataset);
+const finer = new FinerCurves(
+  state,
+  (from, to) => request(below(`${page.dataset.curves}?from=${from}&to=${to}`)),
+  () => later("curves"),
+);
+const charts = new TrainingCharts(find("[data-charts]", page), options, "large" in page.dataset, finer);
 const samplesRoot = part("[data-validation-samples]");
 const validationSamples = samplesRoot && new ValidationSamples(samplesRoot, id, state.frames);
 const snapshots = new SnapshotList(part("[data-snapshots]"), state, page.dataset.download ?? "");
@@ -325,6 +331,16 @@ function later(...parts) {
   }, Math.max(DRAW_MS, REST * drawingMs));
 }
 
+let thinning = false;
+
+/** The server chooses anew what is shown of the run. */
+async function chooseAnew() {
+  if (thinning) return;
+  thinning = true;
+  await reload().catch(() => null); // the next event tries again
+  thinning = false;
+}
+
 async function reload() {
   const fresh = await request(below(page.dataset.curves ?? ""));
   if (fresh.offset >= state.offset) state.load(fresh);
@@ -342,11 +358,14 @@ function onEvent(event, offset) {
   outputSoon();
   if (changed === "reload") {
     reload().catch(() => location.reload());
+    if (event.type !== "attempt") return;
+    finer.clear();
     if (event.resumed_step < 0) return;
     for (const old of all("[data-resumed]", page)) old.remove();
     const text = `Resumed from step ${number(event.resumed_step)} (attempt ${event.attempt}); nothing before it was lost.`;
     notice("info", text).dataset.resumed = "";
   } else if (changed === "warning") notice("warning", event.message, event.advice);
+  else if (changed === "thin") chooseAnew();
   else if (changed === "curves") later("curves", "metrics", "tiles", "log");
   else if (changed === "hardware") later("hardware", "curves");
   else if (changed === "sample") validationSamples?.add(event);

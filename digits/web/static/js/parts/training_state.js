@@ -5,8 +5,9 @@ import { epochText, measured } from "./format.js";
 
 /** @typedef {(number | null)[]} Values */
 /**
- * One phase: each list has an entry for each report. `nonfinite` counts outputs that held NaN or infinity.
- * @typedef {{epoch: number[], step: number[], nonfinite: number[], values: Record<string, Values>}} Series
+ * One phase: each list has an entry for each report. `nonfinite` counts outputs that held NaN or infinity; `extremes` are indices
+ * of those that are there only because they are the smallest or the largest of their part of a long run, or no number.
+ * @typedef {{epoch: number[], step: number[], nonfinite: number[], values: Record<string, Values>, extremes?: number[]}} Series
  */
 /** @typedef {Record<string, any> & {type: string, t: number}} Event a line of the log, as `digits.domain.events` has it */
 /** @typedef {{path: string, epoch: number, best: boolean, metrics: Record<string, number>}} Snapshot */
@@ -22,8 +23,8 @@ import { epochText, measured } from "./format.js";
  *   over: string, place: number}} Facts
  */
 
-const MOST_POINTS = 8000; // of one training curve; beyond that every second point is let go (never of validation)
-const MOST_SAMPLES = 1200; // of the hardware; beyond that every second one is let go
+const MOST_POINTS = 8000; // of one training curve; beyond that the server chooses anew what is shown (never of validation)
+const MOST_SAMPLES = 2400; // of the hardware, as well
 const MOST_LINES = 400;
 export const MEAN = "epoch_";
 export const NOTHING = "(nothing)"; // decides where several losses work against each other, which rank nothing
@@ -47,8 +48,10 @@ export class TrainingState {
     this.deciding = ""; // the output that decides which snapshot is best
     /** @type {Record<string, Facts>} */
     this.metrics = {};
-    /** @type {{train: Series, val: Series, lr: Series, gradients: Series, kinds: Record<string, string>}} */
+    /** @type {{train: Series, val: Series, lr: Series, gradients: Series, kinds: Record<string, string>,
+     *   reports?: Record<string, number>}} */
     this.curves = { train: noSeries(), val: noSeries(), lr: noSeries(), gradients: noSeries(), kinds: {} };
+    this.room = { points: MOST_POINTS, samples: MOST_SAMPLES };
     /** @type {Snapshot[]} */
     this.snapshots = [];
     /** @type {{t: number, level: string, message: string}[]} */
@@ -75,10 +78,23 @@ export class TrainingState {
    */
   load(data) {
     Object.assign(this, data);
+    const { train, lr, gradients } = this.curves;
+    const points = Math.max(...[train, lr, gradients].map((series) => series?.epoch.length ?? 0));
+    this.room = { points: Math.max(MOST_POINTS, 2 * points), samples: Math.max(MOST_SAMPLES, 2 * this.machine.t.length) };
   }
 
   /**
-   * Take in one event of the log. Returns what has changed; "reload" when an earlier attempt's lines may have become void.
+   * How many values of a training are shown, and of how many.
+   * @returns {{shown: number, of: number}}
+   */
+  reported() {
+    const shown = this.curves.train.epoch.length;
+    return { shown, of: Math.max(shown, this.curves.reports?.train ?? 0) };
+  }
+
+  /**
+   * Take in one event of the log. Returns what has changed; "reload" when an earlier attempt's lines may have become void, "thin"
+   * when there is more than a chart shows.
    * @param {Event} event
    * @param {number} offset behind its line
    * @returns {string}
@@ -95,7 +111,7 @@ export class TrainingState {
     if (event.type === "hardware") {
       this.hardware = event;
       this.addHardware(event);
-      return "hardware";
+      return this.machine.t.length > this.room.samples ? "thin" : "hardware";
     }
     if (event.type === "stage") {
       addAt(this.stages.epoch, this.stages.seconds, event.epoch, event.seconds);
@@ -129,13 +145,6 @@ export class TrainingState {
         kept[name].push(gpu[name] ?? null);
       }
     }
-    if (machine.t.length <= MOST_SAMPLES) return;
-    /** @type {Values[]} */
-    const lists = [machine.t, machine.cpu_percent, machine.memory, ...Object.values(machine.gpus).flatMap(Object.values)];
-    for (const list of lists) {
-      const newest = (list.length - 1) % 2;
-      list.splice(0, list.length, ...list.filter((_, i) => i % 2 === newest));
-    }
   }
 
   /** @param {Event} event */
@@ -157,8 +166,9 @@ export class TrainingState {
       this.deciding = event.decides || this.deciding;
       this.note(event, validationText(event));
     }
-    if (event.phase !== "val" && length > MOST_POINTS) halve(series);
+    if (this.curves.reports) this.curves.reports[event.phase] = (this.curves.reports[event.phase] ?? length) + 1;
     const isNew = isOutput && Object.keys(event.values).some((name) => !this.isKnown(name));
+    if (!isNew && event.phase !== "val" && length > this.room.points) return "thin";
     return isNew ? "reload" : "curves"; // what a new output is called and which direction is better only the server knows
   }
 
@@ -307,19 +317,4 @@ function validationText({ epoch, values, nonfinite, outputs }) {
   const found = plain.map(([name, value]) => `${name} = ${measured(value, 5)}`);
   if (nonfinite) found.push(`${nonfinite} of ${outputs} outputs were no numbers`);
   return `Validation (epoch ${epochText(epoch)}): ${found.join(", ")}`;
-}
-
-/**
- * Every second point goes, never the newest.
- * @param {Series} series
- */
-function halve(series) {
-  /**
-   * @template Value
-   * @param {Value[]} list
-   */
-  const keep = (list) => list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
-  const values = Object.fromEntries(Object.entries(series.values).map(([name, list]) => [name, keep(list)]));
-  const { epoch, step, nonfinite } = series;
-  Object.assign(series, { epoch: keep(epoch), step: keep(step), nonfinite: keep(nonfinite), values });
 }
