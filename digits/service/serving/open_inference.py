@@ -142,7 +142,9 @@ def _objects(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
     found = value.get("parameters")
-    return found if isinstance(found, dict) else {}
+    if found is not None and not isinstance(found, dict):
+        raise BadRequest("parameters is no object.")
+    return found or {}
 
 
 def _wanted(value: Mapping[str, Any], binary: bool) -> WantedOutput:
@@ -187,10 +189,10 @@ def _batch(data: Any, raw: memoryview | None, shape: list[int], dtype: str) -> n
         array = np.array(data)
     except ValueError as error:
         raise BadRequest(f"The data of {FEATURES} are lists of several lengths.") from error
-    if array.dtype.kind not in "iuf" or array.size != count:
-        raise BadRequest(
-            f"The data of {FEATURES} are {array.size} values ({array.dtype}); the shape {shape} has {count} numbers."
-        )
+    if array.dtype.kind not in "iuf":
+        raise BadRequest(f"The data of {FEATURES} are not all numbers.")
+    if array.shape not in ((count,), tuple(shape)):
+        raise BadRequest(f"The data of {FEATURES} have the shape {list(array.shape)}, expected {shape}, or {count} numbers in a row.")
     return finite_float32(array, FEATURES).reshape(shape)
 
 

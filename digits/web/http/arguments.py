@@ -152,11 +152,16 @@ def query_values() -> dict[str, Any]:
     return _flat(request.args.lists())
 
 
-def _json_body() -> dict[str, Any]:
+def json_value() -> Any:
+    """What a body of JSON holds; None for one that is none."""
     try:
-        value = request.get_json(silent=True) if request.is_json else None
+        return request.get_json(silent=True) if request.is_json else None
     except RecursionError:  # nested beyond all measure: no JSON that anybody reads
-        return {}
+        return None
+
+
+def _json_body() -> dict[str, Any]:
+    value = json_value()
     return value if isinstance(value, dict) else {}
 
 

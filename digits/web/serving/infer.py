@@ -63,7 +63,7 @@ def _picture() -> bytes | np.ndarray:
     if _is_file():
         return read_upload(BytesIO(request.get_data(cache=False)), "The body")  # a stream may give less than it is asked for
     if request.is_json:
-        return inference.picture_of_json(request.get_json(silent=True))
+        return inference.picture_of_json(arguments.json_value())
     if file := arguments.file("image_file"):
         return read_upload(file.stream, file.filename or "")
     raise BadRequest("Must provide image_file.", advice="Send the picture as a form's file, as the body, or in JSON as base64.")
