@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # its reader raises anything, from KeyError to OverflowError, for a file that lies
+        # PyTorch's own words advise to run what the file holds
+        said = (
+            "it holds more than numbers, or is cut"
+            if isinstance(error, UnpicklingError)
+            else str(error).split("\n")[0] or repr(error)
+        )
         raise TrainingError(
-            f"{path} cannot be read as weights: {str(error).splitlines()[0] if str(error) else error!r}.",
+            f"{path.name} cannot be read as weights: {said}.",
             advice="Save them with torch.save(model.state_dict(), path) or as .safetensors.",
             code="weights",
         ) from error

@@ -29,6 +29,8 @@ from digits.utils.zips import open_member
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+PACKED_HEADS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")  # gzip, bzip2, xz
 RATIO_COUNTS_FROM = 256 * 2**20  # below that much unpacked data a high ratio harms nobody
 FREE_SPACE_CHECK_EVERY = 256  # files
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError, ValueError)
@@ -75,6 +77,15 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ZIP + TAR)
 
 
+def begins_as(archive: Path) -> str:
+    """`zip` or `tar` by the first bytes of a file, whatever its name says; empty where they are neither's."""
+    with open(archive, "rb") as file:
+        head = file.read(512)
+    if head.startswith(ZIP_HEADS):
+        return "zip"
+    return "tar" if head.startswith(PACKED_HEADS) or head[257:262] == b"ustar" else ""
+
+
 def unpack_all(settings: Settings, folder: Path) -> int:
     """Unpack the archives that lie directly in `folder` and remove them; the number of entries left out.
 
@@ -98,7 +109,7 @@ def unpack_all(settings: Settings, folder: Path) -> int:
 def unpack(settings: Settings, archive: Path, name: str, target: Path) -> int:
     """Unpack one archive called `name` into `target`; the number of entries left out."""
     budget = Budget(settings, archive.stat().st_size, folders={target, *target.parents})
-    is_zip = name.lower().endswith(ZIP)
+    is_zip = (begins_as(archive) or ("zip" if name.lower().endswith(ZIP) else "tar")) == "zip"
     skipped = 0
     try:
         check_count(settings, archive, is_zip)

@@ -78,7 +78,7 @@ def import_model(service: Service, archive: Path, owner: str = "", dataset_id: s
     data set, where that is not here.
     """
     with aside(service) as place:
-        if unpack(service.settings, archive, _name_of(archive), place):
+        if unpack(service.settings, archive, archive.name, place):
             raise BadRequest(f"{archive.name} holds links or other things that no model has; nothing of it is taken in.")
         folder, manifest = JobFolder(place / FOLDER), _read_manifest(archive, place)
         request = _read_request(archive, folder, manifest)
@@ -128,11 +128,6 @@ def aside(service: Service) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _name_of(archive: Path) -> str:
-    """What the archive is unpacked as: its name need not say that it is one."""
-    return "job.tar" if archive.suffix == ".tar" or "." not in archive.name else archive.name
 
 
 def _read_manifest(archive: Path, place: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from digits.engines.network.python_layers import MODULE, copy_name, layer_file_o
 from digits.errors import BadRequest, StorageError
 from digits.frameworks import Framework, frameworks
 from digits.service import Service
-from digits.service.files.unpack import is_archive, unpack
+from digits.service.files.unpack import begins_as, is_archive, unpack
 from digits.service.jobs import claimed_job_id, create_job
 from digits.service.models import python_layers, weights_file
 from digits.service.models.form import MAX_NAME
@@ -46,7 +46,7 @@ WHITE = 255.0  # white of the pictures that weights from elsewhere get, for augm
 def from_archive(service: Service, archive: Path, file_name: str, owner: str = "", name: str = "") -> Job:
     """Take in an archive of a model: our own (Download), or one with the same `info.json`. BadArchive says what is wrong with it
     in the words of R 1.4."""
-    if not is_archive(file_name):
+    if not (is_archive(file_name) or begins_as(archive)):
         raise BadArchive("Incorrect archive type.", advice="Send a zip, tar, tar.gz, tar.bz2 or tar.xz.")
     with aside(service) as place:
         try:

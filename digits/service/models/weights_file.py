@@ -37,7 +37,8 @@ def problem(path: Path) -> str:
                 return "" if file.read(len(HDF5)) == HDF5 else f"{path.name} is no HDF5 file, as Keras writes them."
         check_snapshot(path)
     except (StorageError, OSError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-        return f"{path.name} cannot be read as weights: {error}"
+        said = str(error.message if isinstance(error, StorageError) else error).replace(str(path), "it")
+        return f"{path.name} cannot be read as weights: {said}"
     return ""
 
 

@@ -192,7 +192,9 @@ def _batch(data: Any, raw: memoryview | None, shape: list[int], dtype: str) -> n
     if array.dtype.kind not in "iuf":
         raise BadRequest(f"The data of {FEATURES} are not all numbers.")
     if array.shape not in ((count,), tuple(shape)):
-        raise BadRequest(f"The data of {FEATURES} have the shape {list(array.shape)}, expected {shape}, or {count} numbers in a row.")
+        raise BadRequest(
+            f"The data of {FEATURES} have the shape {list(array.shape)}, expected {shape}, or {count} numbers in a row."
+        )
     return finite_float32(array, FEATURES).reshape(shape)
 
 

@@ -68,7 +68,7 @@ def top_n() -> Any:
     form={
         "split": "train, val or test; left out where a list, a folder or a video is sent.",
         "snapshot_epoch": "Which snapshot.",
-        "dataset": "Another data set of the same classes.",
+        "dataset": "Another data set of the same classes; `dataset_id` too.",
         "other": "The same in one: its id, a slash and the split.",
         "image_list": "Instead of a split: an uploaded text file (or its path on the server) with one path a line.",
         "image_folder": "Where relative paths start; without a list every picture below it is taken.",
@@ -86,7 +86,7 @@ def evaluate(job_id: str) -> Any:
     """Evaluate a model on a split of its data set or another one, or predict the pictures of a list or a folder."""
     service = get_service()
     model = service.store.get(job_id, *PREDICTING)
-    other, _, other_split = (arguments.text("other") or arguments.text("dataset")).partition("/")
+    other, _, other_split = (arguments.text("other") or arguments.dataset()).partition("/")
     with _sent_file("image_list") as listed, _sent_file("video_file", "video") as video:
         is_files = listed is not None or video is not None or bool(arguments.text("image_folder"))
         if video is not None and (listed is not None or arguments.text("image_folder")):

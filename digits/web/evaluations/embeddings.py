@@ -51,7 +51,7 @@ def start(job_id: str) -> Any:
     """Bring the pictures of a split to vectors of one layer, in a job."""
     service, model = get_service(), _model(job_id)
     owner = check_edit(model)
-    other = arguments.text("dataset")
+    other = arguments.dataset()
     job = embeddings.start_embedding(
         service,
         model,

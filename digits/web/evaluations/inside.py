@@ -68,7 +68,7 @@ def page(job_id: str) -> Any:
     if wants_json():
         return layers(job_id)
     service, model = get_service(), _model(job_id)
-    wanted = arguments.text("dataset")
+    wanted = arguments.dataset()
     known = inside.picture_sets(service, model, wanted)
     chosen = next((one for one in known[:1] if wanted or one.job.id == model.dataset_id or one.job.task == model.task), None)
     splits = chosen.splits if chosen else {}
@@ -195,4 +195,4 @@ def _picture(model: Job) -> Picture | None:
     if arguments.file("image_file") or arguments.text("image_path"):
         return sent_picture(model)[0]
     record = arguments.text("record")
-    return from_record(get_service(), model, record, arguments.text("dataset")) if record else None
+    return from_record(get_service(), model, record, arguments.dataset()) if record else None

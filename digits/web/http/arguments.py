@@ -67,6 +67,11 @@ def required(name: str) -> str:
     return found
 
 
+def dataset() -> str:
+    """The id of the data set that a request names: `dataset`, or `dataset_id` as JSON has it."""
+    return text("dataset") or text("dataset_id")
+
+
 def texts(name: str) -> list[str]:
     """All values of a repeated argument, e.g. `job_ids[]`; a JSON body may hold a list."""
     places = (request.form, request.args) if name in OF_INFERENCE else (request.args, request.form)

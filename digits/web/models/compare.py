@@ -87,7 +87,7 @@ def reproduce(job_id: str) -> Any:
     """Do a training again from all that was kept of it, and say whether it gives the same."""
     owner = require_user()
     service = get_service()
-    made = reproduce_model(service, service.store.get(job_id, Kind.MODEL), owner, arguments.text("dataset"))
+    made = reproduce_model(service, service.store.get(job_id, Kind.MODEL), owner, arguments.dataset())
     if wants_json():
         return json_answer({"id": made.id, "name": made.name, "reproduces": job_id})
     return redirect(url_for("models.show", job_id=made.id), 303)

@@ -133,9 +133,17 @@ def test_the_script_gives_the_numbers_of_the_engine(tmp_path: Path, framework: s
         patch.syspath_prepend(archive)  # as `python predict.py` finds its neighbour
         runpy.run_path(str(archive / "predict.py"), run_name="__main__")
         assert str(picture) in capsys.readouterr().out
-        patch.setattr(sys, "argv", ["predict.py", "--json", str(picture)])
-        runpy.run_path(str(archive / "predict.py"), run_name="__main__")
-    found = json.loads(capsys.readouterr().out)[str(picture)]
+        missing, no_picture = str(tmp_path / "none.png"), str(archive / "network.py")
+        patch.setattr(sys, "argv", ["predict.py", "--json", missing, str(picture), no_picture])
+        with pytest.raises(SystemExit) as ended:  # those that can be read are answered all the same
+            runpy.run_path(str(archive / "predict.py"), run_name="__main__")
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in printed.err.splitlines() if line.startswith(str(tmp_path))] == [
+        missing,
+        no_picture,
+    ]
+    found = json.loads(printed.out)[str(picture)]
     assert set(found) == set(expected)
     for name, values in expected.items():
         saved = np.load(tmp_path / "made" / f"picture_{name}.npy")

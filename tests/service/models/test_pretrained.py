@@ -192,7 +192,10 @@ PTH = {"snapshot file": "w.pth"}
         (zipped(info__json=info(framework="torch", **{"snapshot file": "w.t7"})), "Torch7"),
         (zipped(info__json=info(framework="tensorflow", **{"snapshot file": "w.ckpt"})), "TensorFlow 1"),
         (zipped(info__json=info()), "w.safetensors, which is not there"),
-        (zipped(info__json=info(), w__safetensors=b"\x80\x02junk" * 9, **GOOD), "cannot be read as weights"),
+        (
+            zipped(info__json=info(), w__safetensors=b"\x80\x02junk" * 9, **GOOD),
+            "w.safetensors cannot be read as weights: it is no",
+        ),
         (zipped(info__json=info(**PTH), w__pth=pickle.dumps(Evil(), 2), **GOOD), "posix.mkdir"),
         (zipped(info__json=info(**PTH), w__pth=pickle.dumps(Evil(), 5), **GOOD), "holds more than numbers"),
         (zipped(info__json=info(**PTH), w__pth=torch_file({"a": Evil()}), **GOOD), "is not unpickled"),

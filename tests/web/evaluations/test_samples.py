@@ -152,10 +152,11 @@ def model(service: Service, tmp_path: Path) -> Job:
 def test_one_click_evaluates_another_data_set(service: Service, client: FlaskClient, model: Job) -> None:
     others = comparable_datasets(service, model)
     assert [(other.job.name, other.splits) for other in others] == [("data 1", {"train_db": 4, "val_db": 2})]
-    sent = {"other": f"{others[0].job.id}/val_db"}
-    made = client.post(f"/models/{model.id}/evaluate.json", data=sent).get_json()
-    spec = EvaluationSpec.from_json(service.folder(made["id"]).spec())
-    assert (spec.source, spec.dataset_id, spec.split) == ("split", others[0].job.id, "val_db")
+    wanted = others[0].job.id
+    for sent in ({"other": f"{wanted}/val_db"}, {"dataset": wanted}, {"dataset_id": wanted, "split": "val"}):
+        made = client.post(f"/models/{model.id}/evaluate.json", data=sent).get_json()
+        spec = EvaluationSpec.from_json(service.folder(made["id"]).spec())
+        assert (spec.source, spec.dataset_id, spec.split) == ("split", wanted, "val_db")
 
 
 def test_a_folder_of_any_size_is_predicted_as_a_job(service: Service, client: FlaskClient, model: Job, tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ def test_an_archive_is_taken_in_or_its_status_says_why_not(client: FlaskClient, 
     code, value = sent(zipped(info__json=info(), w__safetensors=safetensors.numpy.save(LINEAR), **GOOD))
     assert (code, value["status"]) == (200, "success")
     assert service.store.get(value["id"]).name == "x"
+    for name in ("model", "model.tar"):  # what it holds counts, not what it is called
+        code, value = sent(zipped(info__json=info(), w__safetensors=safetensors.numpy.save(LINEAR), **GOOD), name)
+        assert (code, value["status"]) == (200, "success"), name
     code, value = sent(b"junk")
     assert (code, value["error"]["type"]) == (400, "BadArchive")
     assert value["status"].startswith("Incorrect archive type")

@@ -147,7 +147,7 @@ def main():
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
     module, meta, mean_image = load_model(options.device)
-    report({path: predict(path, module, meta, mean_image, options.device) for path in options.pictures}, meta, options)
+    report(lambda path: predict(path, module, meta, mean_image, options.device), meta, options)
 
 
 if __name__ == "__main__":

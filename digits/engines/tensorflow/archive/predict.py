@@ -131,7 +131,7 @@ def predict(path, network_for, meta, mean_image):
 def main():
     options = parser_of(__doc__.splitlines()[0]).parse_args()
     network_for, meta, mean_image = load_model()
-    report({path: predict(path, network_for, meta, mean_image) for path in options.pictures}, meta, options)
+    report(lambda path: predict(path, network_for, meta, mean_image), meta, options)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def predict(path, session, meta):
 def main():
     options = parser_of(__doc__.splitlines()[0]).parse_args()
     session, meta = load_model()
-    report({path: predict(path, session, meta) for path in options.pictures}, meta, options)
+    report(lambda path: predict(path, session, meta), meta, options)
 
 
 if __name__ == "__main__":

@@ -524,8 +524,31 @@ def parser_of(text):
     return parser
 
 
-def report(found, meta, options):
-    """`found` has the outputs by picture. Boxes, and what is saved as PNG, lie in the pixels of its file."""
+UNUSABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    SystemExit,
+)  # what is raised of no picture, or a misfit
+
+
+def report(predict, meta, options):
+    """Print or save what `predict` gives of each picture. Boxes, and what is saved as PNG, lie in the pixels of its file.
+    What cannot be used is named on the error output; the others go on, and the exit status is 1."""
+    found = {}
+    for path in options.pictures:
+        try:
+            found[path] = predict(path)
+        except UNUSABLE as error:
+            print(f"{path}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+    tell(found, meta, options)
+    if len(found) < len(set(options.pictures)):
+        sys.exit(1)
+
+
+def tell(found, meta, options):
+    """`found` has the outputs by picture."""
     origins = {path: origin_of(path, meta) for path in found if meta["task"] in ("detection", "segmentation", "processing")}
     if meta["task"] == "detection":
         found = {path: {n: boxes_in_picture(v, origins[path]) for n, v in outputs.items()} for path, outputs in found.items()}

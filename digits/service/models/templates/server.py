@@ -18,13 +18,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from PIL import Image
-
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # however this file is started, its neighbours are found
 
 from predict import load_model, predict  # noqa: E402
-from predicting import as_json, boxes_in_picture, lies, load_picture, origin_of  # noqa: E402
+from predicting import UNUSABLE, as_json, boxes_in_picture, lies, load_picture, origin_of  # noqa: E402
 
 MOST_BYTES = 64 * 2**20
 SECONDS = 30  # in which a client has to say something
@@ -105,7 +103,7 @@ def numbers_of(name, data, session, meta):
                 load_picture(file.name)  # what is no picture is refused before anything else looks at it
             with contextlib.redirect_stderr(said):
                 outputs = predict(file.name, session, meta)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, SystemExit) as error:
+        except UNUSABLE as error:
             raise Refused(f"This cannot be used as a picture: {error}".replace(file.name, Path(name).name)) from error
         of_places = meta["task"] in ("detection", "segmentation", "processing")
         origin = origin_of(file.name, meta) if of_places else None
