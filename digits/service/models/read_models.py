@@ -18,6 +18,7 @@ from digits.service.models.snapshots import list_snapshots
 from digits.storage.jobs.store import Job
 
 MOST = 20_000
+RANDOM = start_text(StartWeights())
 AT_ONCE = 1 << 16  # bytes
 KNOWN = {field.name for field in fields(JobRequest)}
 NEEDED = {f.name for f in fields(JobRequest) if f.default is MISSING and f.default_factory is MISSING} | {"resources", "schema"}
@@ -38,7 +39,7 @@ def read_model(service: Service, job: Job) -> ReadModel:
         version or digits.__version__,
         spec.get("use_mean", ""),
         spec.get("python_layers") or "",
-        start_text(StartWeights(**start) if start else StartWeights()),
+        start_text(StartWeights(**start)) if start else RANDOM,
         _newest(service, job, folder),
     )
     if len(service.read_models) >= MOST:
@@ -50,7 +51,7 @@ def read_model(service: Service, job: Job) -> ReadModel:
 def _requested(service: Service, job: Job, folder: str) -> tuple[str, dict[str, Any]]:
     """The version that made the request, and its `spec`. What does not look as usual is read with every check."""
     try:
-        value = from_json(_content(f"{folder}/job.json"))
+        value = from_json(_content(f"{folder}/job.json"), cache_strings="keys")
         usual = value.keys() <= KNOWN and value.keys() >= NEEDED and value["schema"] == SCHEMA and value["kind"] == job.kind
         if usual and isinstance(value["spec"], dict) and isinstance(value["resources"], dict):
             return str(value.get("digits_version", "")), value["spec"]

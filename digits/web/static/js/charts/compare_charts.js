@@ -89,7 +89,7 @@ function noteThinned(box, found, options) {
   const text = options.phase === "val" || shown >= all ? "" : `${number(shown)} of ${number(all)} reports of the trainings ` +
     "are drawn, with the smallest and the largest of each part; the page of a run shows more of it where one zooms in.";
   if (note) note.textContent = text;
-  else if (text) box.after(el("p", { class: "muted", "data-thinned": "" }, text));
+  else if (text) box.after(el("p", { class: "muted mt-2 mb-0", "data-thinned": "" }, text));
 }
 
 /**

@@ -59,13 +59,26 @@ export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, ...more } = {})
  */
 export const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
+/** @type {Promise<any> | undefined} */
+let loading;
+
 /**
- * Plotly itself, once its deferred script has run.
+ * Plotly itself, once its script has run: of pages that fetch it beforehand only now, as it holds up all else for a while.
  * @returns {Promise<any>}
  */
 export function plotly() {
   const known = () => /** @type {any} */ (globalThis).Plotly;
   if (known()) return Promise.resolve(known());
+  const link = document.querySelector("link[data-plotly]");
+  if (link instanceof HTMLLinkElement) {
+    return loading ??= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.onload = () => resolve(known());
+      script.onerror = () => reject(new Error("The charts could not be loaded; reload the page."));
+      script.src = link.href;
+      document.head.append(script);
+    });
+  }
   return new Promise((resolve) => addEventListener("load", () => resolve(known()), { once: true }));
 }
 

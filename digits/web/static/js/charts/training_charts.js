@@ -97,7 +97,9 @@ export class TrainingCharts {
    * @param {string} words
    */
   noteHere(name, needed, words) {
-    if (needed && !this.notes[name]) this.box.after(this.notes[name] = el("p", { class: "muted", [`data-${name}`]: "" }));
+    if (needed && !this.notes[name]) {
+      this.box.after(this.notes[name] = el("p", { class: "muted mt-2 mb-0", [`data-${name}`]: "" }));
+    }
     const note = this.notes[name];
     if (note) note.hidden = !needed;
     if (note && note.textContent !== words) note.textContent = words;

@@ -288,7 +288,7 @@ try {
   const draw = () => {
     drawLegend(found);
     drawSweep(found);
-    return drawCurves(box, found, options());
+    return drawCurves(box, found, options()).catch((error) => box.replaceChildren(el("p", { class: "muted" }, error.message)));
   };
   for (const input of [phase, over, smoothing, log]) input.addEventListener("input", draw);
   drawAlways(draw);

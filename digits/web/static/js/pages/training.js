@@ -42,6 +42,7 @@ let counted = performance.now(); // when state.elapsed was true
 
 let chartsDue = false;
 let drawingMs = 0; // the last time
+let failed = /** @type {HTMLElement | null} */ (null); // says that charts cannot be drawn
 
 /** Charts in a hidden tab have no size: they are drawn when it is shown. */
 function drawCharts() {
@@ -54,6 +55,8 @@ function drawCharts() {
   const began = performance.now();
   charts.draw(state).then(() => {
     drawingMs = performance.now() - began;
+  }).catch((error) => {
+    failed ??= notice("warning", error.message);
   });
 }
 
