@@ -17,6 +17,9 @@ from packaging.specifiers import SpecifierSet
 
 from digits.cli import COMMANDS
 from digits.config import Settings, load
+from digits.service import Service, accounts
+from tests.conftest import start_server
+from tests.waiting import PATIENCE_SECONDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 SYSTEMD = shutil.which("systemd-analyze")
@@ -66,7 +69,10 @@ def test_each_line_of_the_container_holds() -> None:
     assert {"torch", "torchvision"} <= wanted & pinned
     program, words = (json.loads(re.search(rf"^{name} (.*)$", text, re.MULTILINE)[1]) for name in ("ENTRYPOINT", "CMD"))  # type: ignore[index]
     assert program[0] in project["scripts"]
-    assert words[0] in COMMANDS
+    assert words == ["serve", "--stop-jobs"], "who stops a container ends all that runs in it"
+    assert "--no-deps" in installed.partition("whl/cpu")[0], (
+        "the index of the CPU build has not every version of what torch needs"
+    )
     health = re.search(r'^HEALTHCHECK CMD python -c "(.*)"$', text, re.MULTILINE)
     assert health is not None
     compile(health[1], "HEALTHCHECK", "exec")
@@ -79,6 +85,28 @@ def test_each_line_of_the_container_holds() -> None:
     known = {"FROM", "RUN", "COPY", "WORKDIR", "USER", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
     assert said == known
     assert text.index("USER digits") < text.index("ENTRYPOINT"), "it does not run as root"
+
+
+def test_what_the_container_starts_is_healthy_keeps_its_volume_closed_and_ends(tmp_path: Path) -> None:
+    """With its variables, words and look at its health, but for the port and the places."""
+    text = (DOCS / "Dockerfile").read_text()
+    (line,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
+    given = {name.removeprefix("DIGITS_").lower(): value for name, _, value in (pair.partition("=") for pair in line.split())}
+    assert (given.pop("jobs_dir"), given.pop("data_dirs")) == ("/jobs", "/data")
+    assert all(f"install -d {place}" in text or f"-m 0700 {place} " in text for place in ("/jobs", "/data"))
+    (words,) = re.findall(r"^CMD (.*)$", text, re.MULTILINE)
+    (health,) = re.findall(r'^HEALTHCHECK CMD python -c "(.*)"$', text, re.MULTILINE)
+    service = Service.open(Settings(jobs_dir=str(tmp_path / "jobs")))
+    accounts.add_user(service, "ada", "correct horse")  # the first command of the page
+    service.close()
+    with start_server(tmp_path, "-m", "digits", *json.loads(words), auth="true", **given) as server:
+        check = health.replace(":5000/", f":{server.url.rpartition(':')[2]}/")
+        asked = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+        assert (asked.returncode, asked.stderr) == (0, "")
+        found = [path for path in (tmp_path / "jobs").rglob("*") if path.lstat().st_mode & 0o077]
+        server.process.terminate()
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert found == []
 
 
 def test_the_commands_of_the_page_are_commands() -> None:

@@ -39,10 +39,10 @@ class Finished:
 
 @contextmanager
 def finished(folder: Path) -> Iterator[Finished]:
-    """Let a server and its workers make both below `folder`, with the umask of most accounts; the server stays, for pages ask
+    """Let a server and its workers make both below `folder`, where no umask helps; the server stays, for pages ask
     its plugin host."""
     pictures = class_folder(folder / "pictures", 6)
-    before = os.umask(0o022)
+    before = os.umask(0)  # the loosest that there is
     with ExitStack() as stack:
         try:
             server = stack.enter_context(start_server(folder, "-m", "digits", "serve", "--stop-jobs"))
