@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import traceback
 
 from digits.domain.events import ErrorEvent
 from digits.errors import DigitsError
 
+SHARED_MEMORY = "/dev/shm"
 TRACE_LIMIT = 20_000  # characters kept of a traceback, from its end
 MESSAGE_LIMIT = 4_000
 OUT_OF_MEMORY = re.compile(
@@ -50,11 +53,19 @@ def _describe(error: BaseException) -> tuple[str, str, str]:
             f"{name} cannot be imported: {error}",
             f"Install what provides {name} into digits' environment; see `digits doctor`.",
         )
+    if isinstance(error, PermissionError | FileNotFoundError) and error.filename is None and not _has_shared_memory():
+        found = f"Shared memory ({SHARED_MEMORY}) cannot be used: {error.strerror or error}."
+        advice = "Data sets are made and pictures loaded through it: mount a tmpfs there that all may write (mode 1777)."
+        return "permission", found, advice
     if isinstance(error, PermissionError):
         return "permission", f"Permission denied: {error.filename or error}", "Give the user who runs digits access to it."
     if isinstance(error, FileNotFoundError):
         return "missing-file", f"{error.filename or error} does not exist.", "Put it back, or make the job again without it."
     return "exception", f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, BUG_ADVICE
+
+
+def _has_shared_memory() -> bool:
+    return sys.platform != "linux" or os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
 
 
 def _code(error: DigitsError) -> str:

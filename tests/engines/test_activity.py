@@ -53,7 +53,7 @@ def test_a_thread_in_a_network_text_is_found_at_its_line(gate: threading.Event) 
 
 
 def test_a_thread_that_writes_a_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: gate.wait(10))  # a slow disk
+    monkeypatch.setattr(os, "fsync", lambda _: gate.wait(60))  # a slow disk
     found: list[Motion] = []
 
     def work() -> None:

@@ -21,7 +21,7 @@ class Slow:
     def __call__(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         self.sizes.append(len(batch))
         self.begun.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         if (batch == 13).any():
             raise ValueError("unlucky")
         return {"output": batch.reshape(len(batch), -1) * 2}
@@ -43,7 +43,7 @@ def ask_while_busy(forward: Slow, *batches: np.ndarray, most: int = 64) -> list[
 
     with ThreadPoolExecutor(len(batches) + 1) as pool:
         first = pool.submit(ask, picture(0))
-        assert forward.begun.wait(10)
+        assert forward.begun.wait(60)
         found = [pool.submit(ask, batch) for batch in batches]
         while batcher._requests.qsize() < len(batches):
             pass

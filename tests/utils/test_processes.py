@@ -59,7 +59,7 @@ def test_a_signal_goes_to_the_process_that_is_meant_and_to_no_other(sleeper: sub
         assert not signal_group(stranger, signal.SIGKILL)
     assert me.is_alive()
     assert signal_process(me, signal.SIGTERM)
-    assert sleeper.wait(20) == -signal.SIGTERM
+    assert sleeper.wait(60) == -signal.SIGTERM
     assert not me.is_there()
     assert not signal_process(me, signal.SIGKILL)
     assert not signal_group(me, signal.SIGKILL)

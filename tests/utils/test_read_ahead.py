@@ -39,7 +39,7 @@ def test_what_is_not_taken_is_cancelled() -> None:
     def task(number: int) -> None:
         begun.append(number)
         if number:
-            gate.wait(10)
+            gate.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         results = read_ahead(pool, (partial(task, n) for n in range(5)), 4)

@@ -19,11 +19,12 @@ from digits.domain.jobs import Kind
 from digits.errors import LoadImageError, NetworkError, TrainingError
 from digits.storage.events import read_events
 from digits.utils.processes import OOM_SCORE, is_alive, start_time
+from digits.worker import failures
 from digits.worker.failures import error_event
 from digits.worker.hardware import HardwareMonitor
 from digits.worker.output import BoundedLog
 from tests.supervisor.conftest import WORKER, World
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def events_of(world: World, job_id: str) -> list[Event]:
 def test_a_job_begins_with_its_attempt_and_ends_with_its_status(world: World) -> None:
     job = world.job(steps=2)
     process = start(world, job.id)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     events = events_of(world, job.id)
     assert isinstance(events[0], AttemptEvent)
     assert events[0].pid == process.pid
@@ -62,7 +63,7 @@ def test_sigterm_is_a_request(world: World) -> None:
     process = start(world, job.id)
     wait_for(lambda: len(events_of(world, job.id)) >= 5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 4
+    assert process.wait(PATIENCE_SECONDS) == 4
     last = events_of(world, job.id)[-1]
     assert isinstance(last, StatusEvent)
     assert last.status == "A"
@@ -70,8 +71,8 @@ def test_sigterm_is_a_request(world: World) -> None:
 
 def test_the_next_attempt_names_its_checkpoint(world: World) -> None:
     job = world.job(steps=6, checkpoint_every=2, die_at={"1": 5})
-    assert start(world, job.id).wait(30) == -signal.SIGKILL
-    assert start(world, job.id, attempt=2).wait(30) == 0
+    assert start(world, job.id).wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    assert start(world, job.id, attempt=2).wait(PATIENCE_SECONDS) == 0
     attempts = [event for event in events_of(world, job.id) if isinstance(event, AttemptEvent)]
     assert [event.attempt for event in attempts] == [1, 2]
     assert attempts[1].resumed_step == 4
@@ -97,6 +98,17 @@ def test_every_exception_has_a_code_and_words(error: Exception, code: str, words
     assert event.code == code
     assert words in event.message
     assert type(error).__name__ in event.trace
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere shared memory is no folder")
+def test_shared_memory_that_nobody_may_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container or a chroot without it: the system names no file then."""
+    refused = PermissionError(errno.EACCES, "Permission denied")
+    assert "Shared memory" not in error_event(refused).message
+    monkeypatch.setattr(failures, "SHARED_MEMORY", "/nonexistent")
+    event = error_event(refused)
+    assert (event.code, event.message) == ("permission", "Shared memory (/nonexistent) cannot be used: Permission denied.")
+    assert "mode 1777" in event.advice
 
 
 def test_a_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
