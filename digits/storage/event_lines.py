@@ -167,7 +167,7 @@ def _first_at(log: BinaryIO, first: int, last: int, epoch: float) -> int:
     return found
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _scan(path: Path, limits: tuple[tuple[str, int], ...]) -> _Scan:
     return _Scan(path, dict(limits))
 

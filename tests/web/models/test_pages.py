@@ -267,6 +267,17 @@ def test_the_curves_as_json_and_csv(client: FlaskClient, failed: str) -> None:
     assert answer.get_data(as_text=True).splitlines()[1].startswith("4,1.0,train,loss,loss,2.0,")
 
 
+@pytest.mark.parametrize(("part", "epochs"), [("from=0&to=9", [1.0]), ("from=1", [1.0]), ("to=0.99", []), ("from=2&to=1e9", [])])
+def test_curves_between_two_epochs(client: FlaskClient, failed: str, part: str, epochs: list[float]) -> None:
+    curves = client.get(f"/models/{failed}/curves.json?{part}").get_json()["curves"]
+    assert (curves["train"]["epoch"], curves["val"]["epoch"], curves["thinned"]) == (epochs, epochs, False)
+
+
+@pytest.mark.parametrize("part", ["from=2&to=1", "from=x", "to=nan", "from=1e999"])
+def test_curves_between_what_are_no_epochs(client: FlaskClient, failed: str, part: str) -> None:
+    assert client.get(f"/models/{failed}/curves.json?{part}").status_code == 400
+
+
 def test_the_large_graph(client: FlaskClient, failed: str) -> None:
     assert "training-data" in client.get(f"{POST}/large_graph?job_id={failed}").get_data(as_text=True)
     assert client.get(f"{POST}/large_graph").status_code == 400
