@@ -263,6 +263,11 @@ def test_a_spike_of_a_long_run_is_seen_and_zooming_in_shows_all(
     expect(note).to_contain_text("of 4,000 reports")
     curve = "document.querySelector('.chart-loss').data[0]"
     expect(page.locator(".chart-loss .scatterlayer .trace")).to_have_count(1)
+    buttons = page.locator(".chart-loss").evaluate(
+        "(chart) => [...chart.querySelectorAll('[data-title]')].map((e) => e.dataset.title)"
+    )
+    assert "Pan" in buttons
+    assert not [title for title in buttons if "Share" in title], "nothing of a chart is sent anywhere"
     assert page.evaluate(f"Math.max(...{curve}.y)") == 77
     assert page.evaluate(f"{curve}.y[{curve}.x.indexOf(2.5)]") is None
     zoom = "Plotly.relayout(document.querySelector('.chart-loss'), {'xaxis.range[0]': 2, 'xaxis.range[1]': 2.1})"

@@ -2,7 +2,13 @@
 // Plotly in the colours of the page: charts follow the switch between light and dark.
 
 export const SERIES = 8; // tokens --series-0 to --series-7
-export const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+export const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  showSendToCloud: false, // a button that gives the chart to somebody else's server
+  plotlyServerURL: "",
+};
 
 /**
  * A colour of css/tokens.css as it is now.
