@@ -143,8 +143,11 @@ class Client:
         return int(self.post(f"/models/{_part(job_id)}/extend.json", epochs=epochs)["epochs"])
 
     def edit(self, job_id: str, **fields: Any) -> dict[str, Any]:
-        """Change `job_name`, `job_notes`, `group_name` or `tags`."""
-        edited: dict[str, Any] = self.request("PUT", f"/jobs/{_part(job_id)}", fields)
+        """Change `job_name`, `job_notes`, `group_name` or `tags` (a list, or one text with commas; empty: none)."""
+        body = json.dumps(
+            {name: value for name, value in fields.items() if value is not None}
+        ).encode()  # a form has no empty list
+        edited: dict[str, Any] = self._send("PUT", f"/jobs/{_part(job_id)}", body, {"Content-Type": "application/json"})
         return edited
 
     def delete(self, job_id: str, *, purge: bool = False) -> None:

@@ -45,6 +45,10 @@ def test_query_wait_and_stop(client: Client, web_server: RunningServer) -> None:
     threading.Thread(target=lambda: (time.sleep(0.2), store.clear_action(jobs[0].id, "abort"))).start()
     assert [row["status"] for row in client.wait([jobs[0].id], poll=0.05)] == ["Aborted"]
     assert client.edit(jobs[0].id, tags="a, b")["tags"] == ["a", "b"]
+    assert client.edit(jobs[0].id, tags=["zwei ü"])["tags"] == ["zwei ü"]
+    assert client.edit(jobs[0].id, tags=[])["tags"] == []
+    with pytest.raises(ClientError, match="cannot contain a comma"):
+        client.edit(jobs[0].id, tags=["a,b"])
     client.delete(jobs[0].id)
     assert client.restore(jobs[0].id) == [jobs[0].id]
     with pytest.raises(ClientError, match="only a training that runs can be finished") as refused:

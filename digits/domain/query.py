@@ -21,7 +21,7 @@ from digits.errors import BadRequest
 CONTAINS, EQUAL = ":", "="
 COMPARED = ("<=", ">=", "<", ">")
 ANYTHING = "*"  # `name:*`: has any
-LONGEST_QUERY, MOST_TERMS = 10_000, 100
+LONGEST_QUERY, MOST_TERMS, MOST_VALUES = 10_000, 100, 100  # values: of all terms together
 PHASES = ("train", "val")
 WHICH = ("best", "last", "min", "max")
 SETTING = "setting"  # `setting.NAME`: a setting whose name is that of something else too
@@ -88,7 +88,7 @@ FIELDS: dict[str, FieldFacts] = {
     "finished": FieldFacts("time", "a date, e.g. 2026-11-30"),
     "duration": FieldFacts("number", "seconds of work, also 5m or 2h", _SECONDS),
     "disk": FieldFacts("number", "bytes on disk, also 2GB", _BYTES),
-    "progress": FieldFacts("number", "per cent"),
+    "progress": FieldFacts("number", "per cent", {"%": 1.0}),
 }
 ALIASES = {
     "user": "owner",
@@ -204,12 +204,17 @@ def parse(text: str) -> tuple[Term, ...]:
     if "\0" in text:
         raise QueryError("The query has a zero byte.", text.index("\0"), 1, advice="Leave it out.")
     terms: list[Term] = []
+    values = 0
     at = _skip_blanks(text, 0)
     while at < len(text):
         term = _read_term(text, at)
         terms.append(term)
         if len(terms) > MOST_TERMS:
             raise QueryError(f"The query has more than {MOST_TERMS} terms.", at, advice="Leave some out.")
+        values += len(term.values)
+        if values > MOST_VALUES:
+            at = term.values[len(term.values) - (values - MOST_VALUES)].position
+            raise QueryError(f"The query has more than {MOST_VALUES} values.", at, advice="Leave some out.")
         at = _skip_blanks(text, term.end)
     return tuple(terms)
 
@@ -298,9 +303,9 @@ _NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([%A-Za
 
 
 def number_of(value: Value, name: str, units: Mapping[str, float] | None = None) -> float:
-    """A number, with `%` or one of `units`. Raises QueryError for anything else, infinity and NaN among it."""
+    """A number, with one of `units`, or `%` where there are none. Raises QueryError for anything else, infinity and NaN too."""
     found = _NUMBER.fullmatch(value.text.strip())
-    scale = {**(units or {}), "": 1.0, "%": 0.01}.get(found.group(2).lower()) if found else None
+    scale = {**(units or {"%": 0.01}), "": 1.0}.get(found.group(2).lower()) if found else None
     number = float(found.group(1)) * scale if found and scale is not None else math.nan
     if not math.isfinite(number):
         known = f" with {', '.join(units)} behind it" if units else ""
@@ -324,11 +329,17 @@ def statuses_of(value: Value) -> list[str]:
 
 def kind_of(value: Value) -> str:
     """One of the kinds of jobs, also in the plural. Raises QueryError."""
-    word = value.text.strip().lower().removesuffix("s")
-    if word not in [str(kind) for kind in Kind]:
+    found = kind_named(value.text)
+    if found is None:
         advice = f"Kinds are {', '.join(Kind)}."
         raise QueryError(f"{shortened(value.text)} is no kind of job.", value.position, len(value.text), advice=advice)
-    return word
+    return str(found)
+
+
+def kind_named(text: str) -> Kind | None:
+    """The kind of jobs that a word names, in the singular or the plural."""
+    word = text.strip().lower()
+    return next((kind for kind in Kind if word in (str(kind), f"{kind}s")), None)
 
 
 def times_of(value: Value, now: float) -> tuple[float, float]:

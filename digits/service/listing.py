@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from digits import tasks
-from digits.domain.jobs import Kind
+from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import METRICS, facts, value_text
-from digits.domain.query import ALIASES, FIELDS, PHASES, STATUS_WORDS, MetricName, Vocabulary, quoted, sort_keys
+from digits.domain.query import ALIASES, FIELDS, PHASES, STATUS_WORDS, MetricName, Vocabulary, kind_named, quoted, sort_keys
 from digits.domain.settings import NO_SETTINGS, Setting
 from digits.errors import BadRequest
 from digits.service import Service
@@ -72,17 +72,21 @@ def view_of(
     fold: bool = False,
     offset: int = 0,
     limit: int = 0,
+    statuses: Iterable[str] = (),
     **filters: Any,
 ) -> View:
-    """The view that was asked for. BadRequest for a grouping that there is not and for too many keys."""
+    """The view that was asked for. BadRequest for a grouping, a kind or a status that there is not and for too many keys.
+    `statuses` are letters, also several together, or words as in queries."""
     keys = sort_keys(sort) or [("created", True)]
     if len(keys) > MOST_KEYS:
         raise BadRequest(f"These are {len(keys)} keys; a list is sorted by {MOST_KEYS} at most.", advice="Leave some out.")
     if by and by not in GROUPINGS:
         raise BadRequest(f"by is {shown(by)}, expected one of {', '.join(GROUPINGS)}.", advice="Leave it out for no groups.")
+    if kind and kind_named(kind) is None:
+        raise BadRequest(f"kind is {shown(kind)}, expected one of {', '.join(Kind)}.", advice="Leave it out for all.")
     (first, descending), *then = [(COLUMNS.get(name, name), down) for name, down in keys]
     found = JobQuery(
-        kind=kind,
+        kind=str(kind_named(kind) or ""),
         query=query,
         metric=metric,
         vocabulary=vocabulary(),
@@ -91,9 +95,25 @@ def view_of(
         then=tuple(then),
         offset=offset,
         limit=limit,
+        statuses=[letter for text in statuses for letter in _letters(text)],
         **filters,
     )
     return View(found, None if columns is None else tuple(columns), by, fold)
+
+
+def _letters(text: str) -> list[str]:
+    """The letters of statuses: `WR`, `W,R`, `waiting`."""
+    letters = [str(status) for status in Status]
+    if all(letter in letters or letter in ", " for letter in text):
+        return [letter for letter in text if letter in letters]
+    found: list[str] = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        known = STATUS_WORDS.get(word.lower(), [status for status in Status if str(status) == word.upper()])
+        if not known:
+            expected = f"letters ({', '.join(letters)}) or one of {', '.join(STATUS_WORDS)}"
+            raise BadRequest(f"status is {shown(word)}, expected {expected}.", advice="Leave it out for all.")
+        found += map(str, known)
+    return found
 
 
 @uncollected()

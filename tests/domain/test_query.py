@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from digits.domain.query import (
+    FIELDS,
     MetricName,
     QueryError,
     SettingName,
@@ -94,9 +95,32 @@ def test_an_unknown_name_gets_a_proposal(name: str, proposal: str) -> None:
     assert f"Did you mean {proposal}" in KNOWN.proposal(name)
 
 
-@pytest.mark.parametrize(("text", "number"), [("0.8", 0.8), ("80%", 0.8), ("2h", 7200.0), ("-1e-3", -1e-3), (".5", 0.5)])
-def test_a_number_may_have_a_unit(text: str, number: float) -> None:
-    assert number_of(Value(text, 0), "x", {"h": 3600.0}) == pytest.approx(number)
+@pytest.mark.parametrize(
+    ("text", "units", "number"),
+    [
+        ("0.8", {}, 0.8),
+        ("80%", {}, 0.8),
+        ("2h", {"h": 3600.0}, 7200.0),
+        ("-1e-3", {}, -1e-3),
+        (".5", {}, 0.5),
+        ("50%", FIELDS["progress"].units, 50),
+    ],
+)
+def test_a_number_may_have_a_unit(text: str, units: dict[str, float], number: float) -> None:
+    assert number_of(Value(text, 0), "x", units) == pytest.approx(number)
+
+
+def test_seconds_and_bytes_are_no_per_cent() -> None:
+    for name in ("duration", "disk"):
+        with pytest.raises(QueryError, match="is no number"):
+            number_of(Value("50%", 0), name, FIELDS[name].units)
+
+
+def test_a_query_has_a_hundred_values_at_most() -> None:
+    assert len(parse("tag:" + ",".join(["a"] * 99) + " b")) == 2
+    with pytest.raises(QueryError, match="more than 100 values") as failed:
+        parse("tag:" + ",".join(["a"] * 99) + " tag:bb,cc,dd")
+    assert failed.value.position == len("tag:") + 99 * 2 - 1 + len(" tag:bb,")
 
 
 @pytest.mark.parametrize("text", ["apple", "nan", "inf", "1e999", "1_0", "5 5", "2kg", ""])

@@ -25,9 +25,8 @@ from digits.service.files import uploads
 from digits.storage.events import valid_events
 from tests.builders import make_job
 from tests.faults.test_workers import steps_of
+from tests.postgresql import postgresql
 from tests.supervisor.conftest import World, world  # noqa: F401
-
-POSTGRES = shutil.which("initdb") or shutil.which("initdb", path="/usr/lib/postgresql/15/bin:/usr/lib/postgresql/17/bin")
 
 
 def test_a_job_goes_on_in_a_backup_that_was_made_while_it_ran(world: World, tmp_path: Path) -> None:  # noqa: F811
@@ -122,26 +121,8 @@ def test_a_folder_that_is_no_backup_is_left_alone(service: Service, elsewhere: P
 @pytest.fixture
 def cluster(elsewhere: Path) -> Iterator[str]:
     """The address of a real PostgreSQL."""
-    if POSTGRES is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    programs = Path(POSTGRES).resolve().parent
-    user = {"user": "postgres"} if os.geteuid() == 0 else {}  # which refuses to run as root
-    place = elsewhere / "cluster"
-    place.mkdir()
-    for folder in (place, *place.parents):
-        if folder.owner() == "root" and user and str(folder).startswith("/tmp/"):
-            folder.chmod(0o711)
-    if user:
-        shutil.chown(place, "postgres")
-    (elsewhere / "password").write_text("s3cret")
-    (elsewhere / "password").chmod(0o644)
-    made = ["--auth=scram-sha-256", f"--pwfile={elsewhere / 'password'}", "--username=digits", "--no-sync"]
-    subprocess.run([programs / "initdb", "-D", place / "data", *made], check=True, capture_output=True, **user)  # type: ignore[call-overload]
-    options = f"-c listen_addresses='' -c unix_socket_directories={place} -c fsync=off"
-    control = [programs / "pg_ctl", "-D", place / "data", "-w", "-l", place / "log", "-o", options]
-    subprocess.run([*control, "start"], check=True, capture_output=True, **user)  # type: ignore[call-overload]
-    yield f"postgresql+psycopg://digits:s3cret@/postgres?host={place}"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, **user)  # type: ignore[call-overload]
+    with postgresql(elsewhere) as address:
+        yield address
 
 
 def test_a_postgresql_is_dumped_and_restored(cluster: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

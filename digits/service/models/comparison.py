@@ -15,7 +15,7 @@ from digits.domain.datasets import VAL_DB, DatasetInfo
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import DECIDING, PERCENT, facts, is_lower_better
-from digits.errors import BadRequest, DigitsError, StorageError
+from digits.errors import BadRequest, DigitsError, NotFound, StorageError
 from digits.service import Service
 from digits.service.evaluations.create import model_evaluations
 from digits.service.jobs import stored_form
@@ -23,7 +23,7 @@ from digits.service.models.create import info_of
 from digits.service.models.history import current_of
 from digits.service.models.run_curves import RunCurves, points_for, read_curves
 from digits.storage.jobs.store import Job
-from digits.utils.values import finite
+from digits.utils.values import finite, shown
 
 if TYPE_CHECKING:
     from digits.metrics.verdict import Line, Pair, Run
@@ -51,13 +51,23 @@ class Compared:
 
 
 def find_runs(service: Service, ids: Sequence[str]) -> list[Job]:
-    """The models of these ids, each once, in their order. BadRequest for fewer than two or more than fifty."""
+    """The models of these ids, each once, in their order. BadRequest for fewer than two or more than fifty, NotFound names the
+    one that is no model or gone."""
     wanted = list(dict.fromkeys(one.strip() for one in ids if one.strip()))
     if not FEWEST <= len(wanted) <= MOST:
         raise BadRequest(
             f"{len(wanted)} runs were named, expected {FEWEST} to {MOST}.", advice="Send the ids of models with commas: ids=A,B."
         )
-    return [service.store.get(job_id, Kind.MODEL) for job_id in wanted]
+    return [_find_run(service, job_id) for job_id in wanted]
+
+
+def _find_run(service: Service, job_id: str) -> Job:
+    job = service.store.find(job_id, with_deleted=True)
+    if job is None or job.kind != Kind.MODEL:
+        raise NotFound("Job not found", advice=f"There is no model {shown(job_id)}.")
+    if job.deleted is not None:
+        raise NotFound("Job not found", advice=f"{job.name} ({job_id}) was deleted.")
+    return job
 
 
 def comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:

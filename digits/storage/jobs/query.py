@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +36,7 @@ from digits.storage.jobs.tables import JobRow, OutputRow, SettingRow
 
 SHORTEST_ID_PART = 4  # shorter words are not looked for in ids
 TAGS = cast(JobRow.tags, String)  # a JSON list as the database keeps it: in ASCII, each tag in quotes
+MOST_NAMES = 500  # of metrics that are looked up by name; where a word is in more, the names are searched
 CLOSE = 1e-9  # numbers that differ by less than this part are equal
 TEXTS: dict[str, Any] = {
     "name": JobRow.name,
@@ -96,10 +96,66 @@ def escape(word: str) -> str:
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+class OneTag(FunctionElement[str]):
+    """One tag after the other, in `any_tag`."""
+
+    name = "one_tag"
+    type = String()
+    inherit_cache = True
+
+
+@compiles(OneTag)
+def _one_tag(_element: Any, _compiler: Any, **_options: Any) -> str:
+    return "one_tag.value"
+
+
+class AnyTag(FunctionElement[bool]):
+    """Whether any tag of the list in a column meets a condition on `OneTag`. The text of the list is no place to look in: it has
+    brackets, commas and the codes of letters beyond ASCII."""
+
+    name = "any_tag"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(AnyTag)
+def _any_tag(element: Any, compiler: Any, **options: Any) -> str:
+    tags, met = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_array_elements_text({tags}) AS one_tag(value) WHERE {met})"
+
+
+@compiles(AnyTag, "sqlite")
+def _any_tag_of_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    tags, met = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_each({tags}) AS one_tag WHERE {met})"
+
+
 def tagged(tag: str, *, whole: bool = True) -> Condition:
     """Whether a job has a tag, or one with this part."""
-    form = json.dumps(tag)
-    return Like(TAGS, f"%{escape(form if whole else form[1:-1])}%")
+    return and_(TAGS != "[]", AnyTag(JobRow.tags, contains(OneTag(), tag, whole=whole)))
+
+
+class ByBytes(FunctionElement[str]):
+    """A text that is compared by its bytes, as SQLite does, whatever order of a language the database was made with."""
+
+    name = "by_bytes"
+    type = String()
+    inherit_cache = True
+
+
+@compiles(ByBytes)
+def _by_bytes(element: Any, compiler: Any, **options: Any) -> str:
+    return f'{compiler.process(next(iter(element.clauses)), **options)} COLLATE "C"'
+
+
+@compiles(ByBytes, "sqlite")
+def _by_bytes_of_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(next(iter(element.clauses)), **options))
+
+
+def alphabetic(column: Any) -> Any:
+    """What a list is sorted by for a text: blank ones count as none, and large letters as small ones."""
+    return func.lower(ByBytes(func.nullif(column, "")))
 
 
 def conditions_of(terms: Sequence[Term], vocabulary: Vocabulary) -> list[Condition]:
@@ -129,7 +185,8 @@ def word(text: str, vocabulary: Vocabulary) -> Condition:
         met.append(contains(JobRow.id, text))
     met += _tasks(text, vocabulary)
     if metrics := [name for name in vocabulary.metrics if text.lower() in name.lower()]:
-        met.append(JobRow.id.in_(select(OutputRow.job_id).where(OutputRow.name.in_(metrics[:500]))))
+        named = OutputRow.name.in_(metrics) if len(metrics) <= MOST_NAMES else contains(OutputRow.name, text)
+        met.append(JobRow.id.in_(select(OutputRow.job_id).where(named)))
     number = _number(text)
     if number is not None and vocabulary.settings:
         close = and_(SettingRow.name.in_(sorted(vocabulary.settings)), _equal(SettingRow.number, number))
@@ -265,9 +322,9 @@ def sorted_by(
     if name == "dataset":
         data = aliased(JobRow)
         joined = statement.outerjoin(data, data.id == JobRow.dataset_id)
-        return joined, [_way(func.lower(func.nullif(data.name, "")), descending)]
+        return joined, [_way(alphabetic(data.name), descending)]
     if ALIASES.get(name, name) == "tag":
-        return statement, [_way(case((TAGS == "[]", None), else_=func.lower(TAGS)), descending)]
+        return statement, [_way(alphabetic(func.nullif(TAGS, "[]")), descending)]
     found = vocabulary.find(name)
     if isinstance(found, MetricName):
         output = aliased(OutputRow)
@@ -276,7 +333,7 @@ def sorted_by(
     if isinstance(found, SettingName):
         setting = aliased(SettingRow)
         joined = statement.outerjoin(setting, and_(setting.job_id == JobRow.id, setting.name == found.name))
-        return joined, [_way(setting.number, descending), _way(setting.text, descending)]
+        return joined, [_way(setting.number, descending), _way(alphabetic(setting.text), descending)]
     return None
 
 
@@ -289,7 +346,7 @@ def _ranked(statement: Select[Any], descending: bool, metric: MetricName | None,
         higher = or_(higher, and_(JobRow.best_better == "", JobRow.best_name.in_(by_name)))
         goodness = case((higher, JobRow.best_value), else_=-JobRow.best_value)
         others = case((JobRow.best_name == main, 0), (JobRow.best_name == "", 2), else_=1)
-        return statement, [others, JobRow.best_name, _way(goodness, descending)]
+        return statement, [others, ByBytes(JobRow.best_name), _way(goodness, descending)]
     output = aliased(OutputRow)
     on = and_(output.job_id == JobRow.id, output.name == metric.name, output.phase == metric.phase)
     value = getattr(output, metric.which)
@@ -305,4 +362,4 @@ def main_metric(matching: Sequence[Condition]) -> Select[str, int]:
     """The metric that decides for most of the rows, as a statement."""
     counted = func.count(literal(1))
     grouped = select(JobRow.best_name, counted).where(*matching, JobRow.best_name != "").group_by(JobRow.best_name)
-    return grouped.order_by(counted.desc(), JobRow.best_name).limit(1)
+    return grouped.order_by(counted.desc(), ByBytes(JobRow.best_name)).limit(1)

@@ -3,21 +3,20 @@ the parts of a SELECT."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Select, String, and_, func, or_, select
+from sqlalchemy import JSON, Select, String, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from digits.domain.datasets import left_out
 from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import HIGHER, LOWER, facts
-from digits.domain.query import MetricName, Vocabulary, parse, shortened
+from digits.domain.query import MOST_TERMS, MetricName, Vocabulary, parse, shortened
 from digits.errors import BadRequest
-from digits.storage.jobs.query import SHORTEST_ID_PART, TAGS, conditions_of, contains, elapsed, escape, sorted_by, tagged
+from digits.storage.jobs.query import SHORTEST_ID_PART, alphabetic, conditions_of, contains, elapsed, sorted_by, tagged
 from digits.storage.jobs.tables import JobRow, OutputRow
 
 
@@ -192,6 +191,7 @@ class Page:
 
 def conditions(query: JobQuery, vocabulary: Vocabulary) -> list[Any]:
     """What a row must meet to be in the list."""
+    _check(query)
     found: list[Any] = [JobRow.deleted.is_(None)]
     exact = {JobRow.kind: query.kind, JobRow.task: query.task, JobRow.dataset_id: query.dataset_id, JobRow.owner: query.owner}
     found += [column == value for column, value in exact.items() if value]
@@ -200,13 +200,22 @@ def conditions(query: JobQuery, vocabulary: Vocabulary) -> list[Any]:
     if query.group is not None:
         found.append(JobRow.group == query.group)
     if query.tag:
-        found.append(TAGS.like(f"%{escape(json.dumps(query.tag))}%", escape="\\"))
+        found.append(tagged(query.tag))
     for word in query.text.split():
         columns = [JobRow.name, JobRow.group, JobRow.network, JobRow.owner, JobRow.notes]
         if len(word) >= SHORTEST_ID_PART:
             columns.append(JobRow.id)
         found.append(or_(tagged(word, whole=False), *(contains(column, word) for column in columns)))
     return found + conditions_of(parse(query.query), vocabulary)
+
+
+def _check(query: JobQuery) -> None:
+    """BadRequest for what no database can look for."""
+    texts = (query.kind, query.task, query.dataset_id, query.owner, query.group or "", query.tag, query.text, *query.statuses)
+    if any("\0" in text for text in texts):
+        raise BadRequest("A list cannot be searched for a zero byte.", advice="Leave it out.")
+    if len(query.text.split()) > MOST_TERMS:
+        raise BadRequest(f"The text has more than {MOST_TERMS} words.", advice="Leave some out.")
 
 
 def names_metrics(query: JobQuery) -> bool:
@@ -230,7 +239,9 @@ def ordered(statement: Select[Any], query: JobQuery, vocabulary: Vocabulary, mai
     order: list[Any] = []
     metric = metric_of(query.metric, vocabulary)
     for sort, descending in sorts(query):
-        found = None if sort in JOB_FIELDS else sorted_by(statement, sort, descending, vocabulary, metric, main)
+        found = (
+            None if sort in JOB_FIELDS and sort != "tags" else sorted_by(statement, sort, descending, vocabulary, metric, main)
+        )
         if found is not None:
             statement, keys = found
             order += keys
@@ -256,10 +267,11 @@ def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
         counted = select(func.count()).where(model.dataset_id == JobRow.id, model.deleted.is_(None))
         return statement, counted.correlate(JobRow).scalar_subquery()
     if not sort.startswith("output:"):
-        if sort not in JOB_FIELDS:
-            raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice=f"Columns are {', '.join(JOB_FIELDS)}.")
-        column = getattr(JobRow, sort)
-        return statement, func.nullif(column, "") if isinstance(column.type, String) else column
+        columns = {name: getattr(JobRow, name) for name in JOB_FIELDS if not isinstance(getattr(JobRow, name).type, JSON)}
+        if sort not in columns:
+            raise BadRequest(f"Jobs cannot be sorted by {shortened(sort)}.", advice=f"Columns are {', '.join(columns)}.")
+        column = columns[sort]
+        return statement, alphabetic(column) if isinstance(column.type, String) else column
     name, _, tail = sort.removeprefix("output:").rpartition(":")
     name, _, phase = name.rpartition(":")
     if tail not in ("last", "min", "max", "best"):

@@ -29,7 +29,7 @@ from digits.storage import reserve
 from digits.storage.folders import JobsDir
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID
-from digits.storage.jobs.query import TAGS, distinct, main_metric
+from digits.storage.jobs.query import TAGS, ByBytes, distinct, main_metric
 from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, names_metrics, ordered, ranks
 from digits.storage.jobs.tables import (
     CounterRow,
@@ -62,6 +62,8 @@ class JobReader:
 
     def find(self, job_id: str, *, with_deleted: bool = False) -> Job | None:
         """The job, or None."""
+        if "\0" in job_id:  # no database looks for one, and some refuse to
+            return None
         with Session(self.engine) as session:
             row = session.get(JobRow, job_id)
             if row is None or (row.deleted is not None and not with_deleted):
@@ -72,7 +74,7 @@ class JobReader:
         """Those of the jobs that exist and are not deleted, by id."""
         found: dict[str, Job] = {}
         with Session(self.engine) as session:
-            for some in _in_parts(job_ids):
+            for some in _in_parts(job_id for job_id in job_ids if "\0" not in job_id):
                 found |= {job.id: job for job in _jobs(session, JobRow.id.in_(some), JobRow.deleted.is_(None))}
         return found
 
@@ -139,7 +141,8 @@ class JobReader:
                 rows = session.scalars(select(JobRow.tags).where(*of_kind, TAGS != "[]"))
                 return sorted({str(tag) for tags in rows for tag in tags})[:limit]
             found = getattr(JobRow, column)
-            return list(session.scalars(select(found).where(*of_kind, found != "").distinct().order_by(found).limit(limit)))
+            values = select(found).where(*of_kind, found != "").group_by(found)
+            return list(session.scalars(values.order_by(ByBytes(found)).limit(limit)))
 
     def settings(self, job_ids: Sequence[str], names: Collection[str] | None = None) -> dict[str, dict[str, Setting]]:
         """The settings of jobs by id, with `names` those of these names; blank ones are left out."""
@@ -285,7 +288,7 @@ class JobReader:
         found: dict[str, list[tuple[str, str, float | None, float | None, float | None, str]]] = {}
         table = OutputRow.__table__.c
         columns = (table.job_id, table.name, table.phase, table.last, table.min, table.max, table.unit)
-        ordered = select(*columns).order_by(table.job_id, table.name, table.phase)
+        ordered = select(*columns).order_by(table.job_id, ByBytes(table.name), table.phase)
         statement = ordered if names is None else ordered.where(table.name.in_(names))
         every = len(job_ids) > MANY  # then all are read, and those of others are left out
         parts = [statement] if every else [statement.where(table.job_id.in_(some)) for some in _in_parts(job_ids)]
@@ -309,7 +312,7 @@ class JobReader:
                 statement = select(*columns).where(OutputRow.job_id.in_(some))
                 if names is not None:
                     statement = statement.where(OutputRow.name.in_(names))
-                for row in session.execute(statement.order_by(OutputRow.job_id, OutputRow.name, OutputRow.phase)):
+                for row in session.execute(statement.order_by(OutputRow.job_id, ByBytes(OutputRow.name), OutputRow.phase)):
                     found.setdefault(row.job_id, []).append(Output(*row))
         return found
 
@@ -328,7 +331,7 @@ class JobReader:
     def output_names(self) -> list[tuple[str, str]]:
         """Every `(name, phase)` that any job has, sorted."""
         with Session(self.engine) as session:
-            names = distinct(session, OutputRow.name)
+            names = sorted(distinct(session, OutputRow.name))
             one = (OutputRow.phase == bindparam("phase"), OutputRow.name == bindparam("name"))
             there = select(OutputRow.name).where(*one).limit(1)
             pairs = [{"name": name, "phase": phase} for name in names for phase in PHASES]

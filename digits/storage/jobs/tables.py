@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Float, ForeignKey, Index, Integer, String, Text, create_engine, event, make_url
+from sqlalchemy import JSON, BigInteger, Engine, Float, ForeignKey, Index, Integer, String, Text, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -70,14 +70,14 @@ class JobRow(Base):
     failures: Mapped[int] = mapped_column(Integer, default=0)  # starts in a row that died without a word
     pid: Mapped[int] = mapped_column(Integer, default=0)
     pid_start: Mapped[float] = mapped_column(Float, default=0.0)
-    event_offset: Mapped[int] = mapped_column(Integer, default=0)  # summed up to this byte of events.jsonl
+    event_offset: Mapped[int] = mapped_column(BigInteger, default=0)  # summed up to this byte of events.jsonl
     used_gpus: Mapped[list[Any]] = mapped_column(default=list)
     best_name: Mapped[str] = mapped_column(String(120), default="")
     best_better: Mapped[str] = mapped_column(String(10), default="", server_default="")  # higher, lower; empty: as known
     best_value: Mapped[float | None] = mapped_column(Float, default=None)
     best_epoch: Mapped[float | None] = mapped_column(Float, default=None)
     sparkline: Mapped[list[Any]] = mapped_column(default=list)
-    disk_bytes: Mapped[int | None] = mapped_column(Integer, default=None)
+    disk_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
     summary: Mapped[dict[str, Any]] = mapped_column(default=dict)  # short information for lists: classes, entries, image shape
 
     sweep: Mapped[str] = mapped_column(String(16), default="", server_default="")  # alike for runs of one sweep

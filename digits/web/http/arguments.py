@@ -8,10 +8,11 @@ says what was found, what is expected and what to do.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
-from flask import request
+from flask import g, request
 from werkzeug.datastructures import FileStorage
 from werkzeug.routing import IntegerConverter
 
@@ -76,9 +77,15 @@ def texts(name: str) -> list[str]:
     """All values of a repeated argument, e.g. `job_ids[]`; a JSON body may hold a list."""
     places = (request.form, request.args) if name in OF_INFERENCE else (request.args, request.form)
     value = _json_body().get(name)
-    in_json = [] if value is None else [str(item) for item in (value if isinstance(value, list) else [value])]
+    in_json = [] if value is None else [_plain(item, name) for item in (value if isinstance(value, list) else [value])]
     sent = [found for found in (*(place.getlist(name) for place in places), in_json) if found]
     return next((found for found in sent if any(map(str.strip, found))), sent[0] if sent else [])
+
+
+def _plain(item: Any, name: str) -> str:
+    if isinstance(item, dict | list):
+        raise BadRequest(f"{name} holds {shown(json.dumps(item))}, which is no text.", advice="Send a text or a number.")
+    return str(item)
 
 
 def items(name: str) -> list[str] | None:
@@ -158,16 +165,24 @@ def query_values() -> dict[str, Any]:
 
 
 def json_value() -> Any:
-    """What a body of JSON holds; None for one that is none."""
+    """What a body of JSON holds; None for one that is none. BadRequest for a text that is no Unicode."""
     try:
-        return request.get_json(silent=True) if request.is_json else None
+        value = request.get_json(silent=True) if request.is_json else None
+        if value and rb"\ud" in request.get_data().lower():
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:  # nested beyond all measure: no JSON that anybody reads
         return None
+    except UnicodeEncodeError as error:
+        raise BadRequest("The JSON body holds half of a character (\\ud800 to \\udfff alone).", advice="Leave it out.") from error
+    return value
 
 
 def _json_body() -> dict[str, Any]:
-    value = json_value()
-    return value if isinstance(value, dict) else {}
+    if "json_body" not in g:
+        value = json_value()
+        g.json_body = value if isinstance(value, dict) else {}
+    found: dict[str, Any] = g.json_body
+    return found
 
 
 def _flat(lists: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:

@@ -78,11 +78,12 @@ def may_edit(job: Job) -> bool:
 
 def wants_json() -> bool:
     """Whether the URL ends in `.json` or `/json` or is one of the Open Inference Protocol, or the client prefers
-    `application/json` to `text/html`."""
+    `application/json` to `text/html`. Who sends JSON and says nothing of the answer gets JSON."""
     if request.path.endswith((JSON_ENDING, JSON_FOLDER)) or is_open_inference():
         return True
     accept = request.accept_mimetypes
-    return accept["application/json"] > accept["text/html"]
+    html, plain = accept["text/html"], accept["application/json"]
+    return plain > html or (plain == html and request.is_json)
 
 
 def is_open_inference() -> bool:

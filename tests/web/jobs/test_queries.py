@@ -116,6 +116,14 @@ def names(client: FlaskClient, query: str, **more: Any) -> list[str]:
         ("-duration>1h -disk>1GB", "alpha beta gamma delta epsilon"),
         ("nothing_like_it", ""),
         ("<b>x</b>" and '"<b>x</b>"', ""),
+        ("progress>50% -progress>100%", "alpha beta gamma delta"),
+        ("tag:GRÖßE", "gamma"),
+        ("größ", "gamma"),
+        ("[", ""),  # tags are a list in the database; its brackets, commas and codes of letters are no text
+        ("]", ""),
+        ('","', ""),
+        ("u00", ""),
+        ("00f6", ""),
     ],
 )  # fmt: skip
 def test_a_query_finds_what_it_says(client: FlaskClient, world: dict[str, str], query: str, expected: str) -> None:
@@ -133,6 +141,8 @@ def test_a_query_finds_what_it_says(client: FlaskClient, world: dict[str, str], 
         ("status:dnoe", 7, "Did you mean done"),
         ("name>5", 4, "is a text"),
         ("created>soon", 8, "no date"),
+        ("duration>50%", 9, "no number"),
+        (f"tag:{','.join('a' * 101)}", 204, "more than 100 values"),
     ],
 )
 def test_an_error_in_a_query_is_a_400_with_its_place(
@@ -268,6 +278,57 @@ def test_what_is_no_number_comes_last_and_thousands_of_metrics_are_listed(client
     for row in client.get("/jobs.json?kind=model&columns=name&query=status:done").json["rows"]:
         if row["name"] in ("a", "b", "c", "many"):
             service.store.purge(row["id"])
+
+
+def test_a_word_finds_all_metrics_that_have_it_however_many_there_are(client: FlaskClient, service: Service) -> None:
+    found = [make_job(service, name=name, status=Status.DONE) for name in ("first", "second")]
+    for n, job in enumerate(found):
+        service.store.update_from_events(job.id, {}, [out(job.id, f"probe {n} {m:04}", 0.0, 1.0, 1.0) for m in range(600)])
+    assert names(client, "probe", columns="name") == ["first", "second"]
+    for job in found:
+        service.store.purge(job.id)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"kind": "Models"}, "alpha beta gamma delta epsilon"),
+        ({"status": "done"}, "alpha beta gamma delta"),
+        ({"status": "DE"}, "alpha beta gamma delta epsilon"),
+        ({"status": ["D", "E"]}, "alpha beta gamma delta epsilon"),
+        ({"status": "failed,waiting"}, "epsilon"),
+        ({"tag": "paper"}, "gamma"),
+        ({"sort": "-tags,name"}, "gamma alpha beta delta epsilon"),
+    ],
+)
+def test_what_lists_are_narrowed_and_sorted_by(
+    client: FlaskClient, world: dict[str, str], more: dict[str, Any], expected: str
+) -> None:
+    assert names(client, "", **more) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"kind": "apple"}, "kind is 'apple'"),
+        ({"status": "dnoe"}, "status is 'dnoe'"),
+        ({"sort": "history"}, "cannot be sorted by 'history'"),
+        ({"owner": "a\0"}, "zero byte"),
+        ({"text": "x " * 200}, "more than 100 words"),
+    ],
+)
+def test_what_no_list_can_be_narrowed_or_sorted_by_is_said(
+    client: FlaskClient, world: dict[str, str], more: dict[str, str], said: str
+) -> None:
+    answer = client.get("/jobs.json", query_string=more)
+    assert (answer.status_code, said in answer.json["error"]["message"]) == (400, True)
+
+
+def test_large_letters_are_sorted_as_small_ones(client: FlaskClient, service: Service) -> None:
+    made = [make_job(service, name=name, group="letters") for name in ("beta", "Gamma", "Alpha", "Été", "delta")]
+    assert names(client, "group:letters", sort="name") == ["Alpha", "beta", "delta", "Gamma", "Été"]
+    for job in made:
+        service.store.purge(job.id)
 
 
 def test_the_command_lists_by_the_same_query(service: Service, world: dict[str, str]) -> None:

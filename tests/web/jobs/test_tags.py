@@ -57,6 +57,10 @@ def test_blank_tags_are_none(client: FlaskClient, service: Service, job: Job, no
         ({"data": {"tags": "a\0b"}}, "zero byte"),
         ({"data": {"tags": "a\x1bb"}}, "control characters"),
         ({"json": {"tags": [{"a": 1}]}}, "no text"),
+        ({"json": {"tags": {"a": 1}}}, "no text"),
+        ({"json": {"job_name": {"a": 1}}}, "job_name holds"),
+        ({"data": b'{"job_name": "\\ud800"}', "content_type": "application/json"}, "half of a character"),
+        ({"data": b'{"tags": ["\\udfff"]}', "content_type": "application/json"}, "half of a character"),
     ],
 )
 def test_what_is_no_tag_is_refused_and_changes_nothing(

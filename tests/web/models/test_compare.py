@@ -193,7 +193,9 @@ def test_a_repeat_differs_by_its_seed_alone_and_is_one_line(client: FlaskClient,
 
 @pytest.mark.parametrize(("ids", "status"), [("", 400), ("x", 400), ("x,y", 404), (",".join(map(str, range(51))), 400)])
 def test_what_cannot_be_compared_is_refused(client: FlaskClient, ids: str, status: int) -> None:
-    assert client.get(f"/compare.json?ids={ids}").status_code == status
+    answer = client.get(f"/compare.json?ids={ids}")
+    assert answer.status_code == status
+    assert status != 404 or answer.json["error"]["description"] == "There is no model 'x'."
 
 
 def test_a_run_whose_folder_is_broken_is_compared_by_what_is_left(client: FlaskClient, service: Service, dataset: Job) -> None:
