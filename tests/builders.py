@@ -29,11 +29,17 @@ ROADS = {
 }
 
 
-def create_done(service: Service, **given: Any) -> Job:
-    """A job that is done from its first moment on: a supervisor that runs beside the test cannot take it up in between."""
+ENDED = (Status.DONE, Status.ABORT, Status.ERROR)
+
+
+def create_done(service: Service, *, ended: Status = Status.DONE, **given: Any) -> Job:
+    """A job that is done (or has `ended` otherwise) from its first moment on: a supervisor that runs beside the test cannot take
+    it up in between."""
     at = time.time()
-    history = [[str(status), at] for status in (Status.INIT, *ROADS[Status.DONE])]
-    columns = {"status": str(Status.DONE), "history": history, "started": at, "finished": at, "progress": 1.0}
+    history = [[str(status), at] for status in (Status.INIT, *ROADS[ended])]
+    columns: dict[str, Any] = {"status": str(ended), "history": history, "finished": at}
+    columns |= {"started": at} if Status.RUN in ROADS[ended] else {}
+    columns |= {"progress": 1.0} if ended == Status.DONE else {}
     with mock.patch.object(service.store, "insert", functools.partial(service.store.insert, **columns)):
         return create_job(service, **given)
 
@@ -52,7 +58,7 @@ def make_job(
     **columns: Any,
 ) -> Job:
     """A job in the given state."""
-    create = create_done if status == Status.DONE else create_job
+    create = functools.partial(create_done, ended=status) if status in ENDED else create_job
     job = create(
         service,
         kind=kind,
@@ -67,6 +73,6 @@ def make_job(
         dataset_id=parents[0] if parents else "",
         **columns,
     )
-    for step in () if status == Status.DONE else ROADS[status]:
+    for step in () if status in ENDED else ROADS[status]:
         job = service.store.transition(job.id, step)
     return job

@@ -294,7 +294,7 @@ class JobStoreContract:
             (JobQuery(text="FLOWER 50%"), [1]),
             (JobQuery(text="flower nobody"), []),
             (JobQuery(text="0003"), [3]),
-            (JobQuery(sort="name", descending=False), [1, 3, 2]),
+            (JobQuery(sort="name", descending=False), [3, 1, 2]),  # c, Flowers, ships
             (JobQuery(sort="network", descending=True), [2, 3, 1]),
             (JobQuery(sort="network", descending=False), [3, 2, 1]),
             (JobQuery(sort="refs"), [1, 3, 2]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from flask import g, request
 from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
+from digits.errors import BadRequest
 from digits.service import audit
 from digits.web.http import access, arguments
 from digits.web.http.request import get_service
@@ -46,8 +48,11 @@ def _jobs(response: Response) -> list[str]:
 
 
 def _sent(name: str) -> list[str]:
-    """The values of an argument; of a request that was refused before its body was read, those in the address."""
-    return arguments.texts(name) if "form" in request.__dict__ else request.args.getlist(name)
+    """The values of an argument; of a request that was refused before its body was read, or for what is in it, those in the
+    address."""
+    with contextlib.suppress(BadRequest):
+        return arguments.texts(name) if "form" in request.__dict__ else request.args.getlist(name)
+    return request.args.getlist(name)
 
 
 def _made(response: Response) -> str:

@@ -34,6 +34,10 @@ BODIES = {
     "numbers": (NUMBER, "application/json"),
     "surrogates": (SURROGATE, "application/json"),
     "a list": (b"[[], {}, null, 1e999, NaN]", "application/json"),
+    "objects": (
+        b'{"job_id": {"a": 1}, "job_ids": [{"a": 1}], "job_ids[]": [[1]], "job_name": {}, "tags": {}}',
+        "application/json",
+    ),
     "no utf-8": (b'{"job_id": "\xff\xfe"}', "application/json"),
     "fields": (FIELDS, "application/x-www-form-urlencoded"),
     "no boundary": (b"--x\r\n\r\n", "multipart/form-data"),
