@@ -35,7 +35,7 @@ BODIES = {
     "surrogates": (SURROGATE, "application/json"),
     "a list": (b"[[], {}, null, 1e999, NaN]", "application/json"),
     "objects": (
-        b'{"job_id": {"a": 1}, "job_ids": [{"a": 1}], "job_ids[]": [[1]], "job_name": {}, "tags": {}}',
+        b'{"job_id": {"a": 1}, "job_ids": [{"a": 1}], "job_ids[]": [[1]], "tags": {}}',
         "application/json",
     ),
     "no utf-8": (b'{"job_id": "\xff\xfe"}', "application/json"),
