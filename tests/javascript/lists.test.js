@@ -65,6 +65,10 @@ Deno.test("names that begin alike are cut before where they differ", () => {
   assert.equal(found.get("short"), 0);
   for (const name of names.slice(0, 2)) assert.ok(name.slice(found.get(name)).includes("0."), name);
   assert.equal(cuts(["x".repeat(80), "y".repeat(80)]).get("x".repeat(80)), 0);
+  for (const room of [11, 15]) {
+    const narrow = cuts(["lenet fast seed:1298989709", "lenet fast seed:305419919"], room);
+    for (const [name, at] of narrow) assert.ok(at > 0 && name.length - at <= room - 4, `${name} ${at}`);
+  }
 });
 
 Deno.test("names are sorted upwards first, all else downwards; a second click turns it round", () => {

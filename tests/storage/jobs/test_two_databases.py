@@ -86,7 +86,7 @@ def fill(stores: tuple[JobStore, JobStore], chance: random.Random) -> None:
             "best_name": best, "best_value": pick(NUMBERS) if best else None, "best_better": pick(["higher", "lower", ""]),
         }  # fmt: skip
         outputs = [
-            Output(request.id, name, phase, "other", *(pick([*NUMBERS, None]) for _ in range(3)), 1.0, 2.0)
+            Output(request.id, name, phase, "other", pick(NUMBERS), pick([*NUMBERS, None]), pick([*NUMBERS, None]), 1.0, 2.0)
             for name in chance.sample(METRICS, chance.randrange(4))
             for phase in ("train", "val")
         ]

@@ -6,7 +6,7 @@ import { BULK_ACTIONS } from "./bulk_actions.js";
 import { columnsOf, furtherColumn, nameLink, pageOf, queryName } from "./columns.js";
 import { confirmDialog, toast } from "./dialogs.js";
 import { all, el, find, icon } from "./elements.js";
-import { counted, number } from "./format.js";
+import { number } from "./format.js";
 import { QueryBox } from "./query_box.js";
 import { request, url } from "./request.js";
 import { Selection } from "./selection.js";
@@ -17,6 +17,7 @@ import {
   MOST_SELECTED,
   packed,
   requestOf,
+  roomForNames,
   sortedBy,
   statusesOf,
   unpacked,
@@ -207,7 +208,7 @@ export class JobTable {
 
   draw() {
     const columns = this.visible();
-    this.cuts = cuts(this.rows.map((row) => row.name));
+    this.cuts = cuts(this.rows.map((row) => row.name), roomForNames());
     const before = all("button, input", this.head), focused = before.findIndex((element) => element === document.activeElement);
     this.head.replaceChildren(el("tr", {}, this.allBox(), ...columns.map((column) => this.drawHead(column))));
     const after = all("button, input", this.head);
@@ -290,12 +291,14 @@ export class JobTable {
         onclick: () => this.unfold(row),
       },
       icon(this.unfolded.has(row.id) ? "chevron-down" : "chevron-right"),
-      ` ${counted(row.seeds.ids.length, "seed")}`,
+      ` ×${row.seeds.ids.length}`,
+      el("span", { class: "visually-hidden" }, " seeds"),
     );
+    const name = row.seeds ? row.name.replace(/ seed:\d+$/, "") : row.name; // of the line, not of its first run
     return el(
       "span",
       { class: "name-cell" },
-      nameLink(row, this.cuts?.get(row.name)),
+      nameLink({ ...row, name }, name === row.name ? this.cuts?.get(name) : 0),
       others,
       el("button", edit, icon("pencil")),
     );

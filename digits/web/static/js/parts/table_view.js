@@ -187,6 +187,10 @@ export function withStatus(query, word) {
   return [others, term].filter(Boolean).join(" ");
 }
 
+/** How many characters of a name the table shows (the widths of `td.name` in digits.css). */
+export const roomForNames = () =>
+  matchMedia("(max-width: 40rem)").matches ? 11 : matchMedia("(max-width: 86rem)").matches ? 15 : 26;
+
 /**
  * Where names are cut that begin alike: for each, from which character on its end is kept whole; 0 for those that need no cut.
  * @param {string[]} names
@@ -202,8 +206,9 @@ export function cuts(names, room = 30) {
   };
   return new Map(sorted.map((name, place) => {
     if (name.length <= room) return [name, 0];
+    const longest = Math.max(room - 8, 6); // of an end: some of the beginning stays before it
     const alike = Math.max(shared(name, sorted[place - 1] ?? ""), shared(name, sorted[place + 1] ?? ""));
-    const from = Math.max(alike - 6, name.length - room + 8); // a few letters of what is shared, and no more than fits
+    const from = Math.max(alike - 6, name.length - longest); // a few letters of what is shared, and no more than fits
     return [name, alike > 8 ? Math.min(from, name.length - 4) : 0];
   }));
 }
