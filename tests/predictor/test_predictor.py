@@ -40,7 +40,7 @@ def address(model, tmp_path, monkeypatch):
     wait_for(path.exists)
     yield path
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert not path.exists()
 

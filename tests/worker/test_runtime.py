@@ -101,13 +101,13 @@ def test_every_exception_has_a_code_and_words(error: Exception, code: str, words
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere shared memory is no folder")
-def test_shared_memory_that_nobody_may_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_memory_that_nobody_may_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container or a chroot without it: the system names no file then."""
     refused = PermissionError(errno.EACCES, "Permission denied")
     assert "Shared memory" not in error_event(refused).message
-    monkeypatch.setattr(failures, "SHARED_MEMORY", "/nonexistent")
+    monkeypatch.setattr(failures, "SHARED_MEMORY", str(tmp_path / "shm"))
     event = error_event(refused)
-    assert (event.code, event.message) == ("permission", "Shared memory (/nonexistent) cannot be used: Permission denied.")
+    assert (event.code, event.message) == ("permission", f"Shared memory ({tmp_path}/shm) cannot be used: Permission denied.")
     assert "mode 1777" in event.advice
 
 
