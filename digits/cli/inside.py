@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import shutil
 import sys
@@ -180,16 +181,10 @@ def vectors(
     """Bring the pictures of a split to vectors of one layer, and these to two dimensions."""
     with open_service(jobs_dir) as service:
         job = find_job(service, model, *PREDICTING)
-        made = embeddings.start_embedding(
-            service,
-            job,
-            layer=layer,
-            split=split,
-            projection=projection,
-            snapshot_epoch=epoch,
-            limit=limit,
-            dataset=find_job(service, dataset, Kind.DATASET) if dataset else None,
-        )
+        of = find_job(service, dataset, Kind.DATASET) if dataset else None
+        asked: dict[str, Any] = {"split": split, "projection": projection, "snapshot_epoch": epoch, "limit": limit, "dataset": of}
+        with answering(service, plugins=False) if layer else contextlib.nullcontext():
+            made = embeddings.start_embedding(service, job, layer=layer, **asked)
         done = follow(service, [made.id], quiet=True)
         made = service.store.get(made.id)
         if not done:

@@ -8,6 +8,7 @@ occlusion, which takes predictions alone.
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -107,9 +108,11 @@ class LooksInside:
 
 
 def check_layer(name: str, known: Collection[str]) -> None:
-    """BadRequest for a layer that the network does not have."""
+    """BadRequest for a layer that the network does not have, with the names that are nearest."""
     if name not in known:
-        near = [one for one in known if one and (name.lower() in one.lower() or one.lower() in name.lower())][:5]
+        within = [one for one in known if one and (name.lower() in one.lower() or one.lower() in name.lower())]
+        alike = difflib.get_close_matches(name[:200], [one for one in known if one], n=5, cutoff=0.5)
+        near = list(dict.fromkeys([*alike, *within]))[:5]
         raise BadRequest(f"The network has no layer {name[:80]!r}.", advice=f"Did you mean {', '.join(near)}?" if near else "")
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from digits.domain.datasets import STAGES, split_name
 from digits.domain.embeddings import PCA, PROJECTIONS, UMAP, VECTORS_FILE, EmbeddingSpec
+from digits.domain.inside import INPUT_LAYER
 from digits.domain.jobs import Kind, Resources, Status
 from digits.errors import BadRequest, Conflict, NotFound
 from digits.service import Service, jobs
 from digits.service.damage import require_records
+from digits.service.evaluations import inside
 from digits.service.evaluations.create import SPLIT_NAMES, available_splits, splits_of
 from digits.service.models.snapshots import find_snapshot
 from digits.storage.files import read_json
@@ -34,7 +36,7 @@ def start_embedding(
     dataset: Job | None = None,
 ) -> Job:
     """The job, for pictures of the model's own data set or of another one; without a split of the validation's, or the first
-    there is. BadRequest for what cannot be done."""
+    there is. BadRequest for what cannot be done; whether there is such a `layer` says the model's predictor."""
     if projection not in projections():
         known = ", ".join(projections())
         advice = "pip install umap-learn brings UMAP." if projection == UMAP else ""
@@ -52,6 +54,10 @@ def start_embedding(
         )
     dataset_id = dataset.id if dataset else model.dataset_id
     require_records(service, dataset_id)
+    if layer == INPUT_LAYER:
+        raise BadRequest(f"{layer} is the picture itself.", advice="Choose a layer of the network.")
+    if layer:
+        inside.layer(service, model, snapshot, None, {"layer": layer, "most": 1})  # raises for one that is not there
     spec = EmbeddingSpec(
         model.id, snapshot.path, snapshot.epoch, model.framework, dataset_id, wanted, layer, projection, max(0, limit)
     )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from digits.domain.jobs import Kind, Status
 from digits.engines.inside import NOT_USED
-from digits.storage.jobs.store import Job
+from digits.storage.jobs.store import Job, JobQuery
 from tests.builders import make_job
 from tests.inside_world import SIDE, World, opened
 from tests.service.finished_dataset import CLASSES
@@ -142,6 +142,16 @@ def test_what_is_refused_is_said(models: Models, address: str, status: int, said
     answer = models.client.get(f"/models/{models.model.id}/{named}")
     assert answer.status_code == status, answer.text
     assert said in unescape(answer.text)
+
+
+@pytest.mark.parametrize(("layer", "said"), [("mapz", "Did you mean maps"), ("data", "the picture itself")])
+def test_vectors_of_a_layer_that_is_not_there_are_refused_at_once(models: Models, layer: str, said: str) -> None:
+    fields = {"layer": layer, "dataset": models.world.dataset.id}
+    before = models.world.service.store.query(JobQuery(kind=Kind.EMBEDDING)).jobs
+    answer = models.client.post(f"/models/{models.model.id}/embeddings.json", data=fields)
+    assert answer.status_code == 400, answer.text
+    assert said in unescape(answer.text)
+    assert models.world.service.store.query(JobQuery(kind=Kind.EMBEDDING)).jobs == before
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "1", "I;16"])
