@@ -88,7 +88,7 @@ class Thinned:
             columns = table([report.line for report in self._kept], self.numbers)
             self._width, self._kept = width, thin(self._kept, columns, width)
         first = self.seen - len(self._new)  # a multiple of what the width was before
-        whole = max(0, self.seen // width * width - first)  # the last part may not have ended
+        whole = max(0, (self.seen - 1) // width * width - first)  # parts that have ended, never the last report
         columns = table(self._new[:whole], self.numbers)
         begin = 0
         while begin < whole:
@@ -140,9 +140,8 @@ def _of_part(numbers: Sequence[int], lines: Sequence[bytes], extreme: Sequence[b
     at = extremes(columns)
     sample = 0 if not extreme else next((i for i, is_extreme in enumerate(extreme) if not is_extreme), None)
     chosen = sorted(at if sample is None else {*at, sample})
-    damaged = {i for i in chosen if not is_intact(lines[i])}
-    if damaged:  # nobody would see them: those that come next take their place
-        left = [i for i in range(len(lines)) if i not in damaged]
+    if not all(is_intact(lines[i]) for i in chosen):  # nobody would see them: those that come next take their place
+        left = [i for i, line in enumerate(lines) if is_intact(line)]
         of_left = {name: [values[i] for i in left] for name, values in columns.items()}
         known = [extreme[i] for i in left] if extreme else ()
         return _of_part([numbers[i] for i in left], [lines[i] for i in left], known, of_left) if left else []
@@ -159,18 +158,25 @@ def extremes(columns: Columns) -> set[int]:
                 found.add(values.index(low))
                 found.add(values.index(high))
                 continue
-        except TypeError:  # some are no numbers
+        except (TypeError, OverflowError):  # some are no numbers, or whole ones beyond all measure
             pass
         found |= _extremes_of_some(values)
     return found
 
 
 def _extremes_of_some(values: Sequence[Any]) -> set[int]:
-    numbers = [i for i, value in enumerate(values) if isinstance(value, (int, float)) and math.isfinite(value)]
+    numbers = [i for i, value in enumerate(values) if _is_finite(value)]
     are = set(numbers)
     gap = next((i for i, value in enumerate(values) if value is not MISSING and i not in are), None)
     found = set() if gap is None else {gap}
     return found | {choose(numbers, key=values.__getitem__) for choose in (min, max)} if numbers else found
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def table(lines: Sequence[bytes], numbers: Callable[[bytes], Numbers]) -> Columns:

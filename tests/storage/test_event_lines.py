@@ -143,6 +143,8 @@ def test_a_window_has_every_metric_between_its_ends(tmp_path: Path, seed: int) -
             writer.emit(choice.choice((HardwareEvent(cpu_percent=at), LogEvent(message=f'"epoch":{at}'))))
             ends.append((at, writer.emit(MetricEvent(step=at, epoch=at / 4, phase="train", values={"loss": 1.0 / at}))))
         writer.close()
+    with path.open("ab") as log:
+        log.write(b'{"type":"metric","epoch":1.2.3,"phase":"train"}\n' * 3)
     every = steps_of(shown_lines(path, {}))
     for low, high in [(-1.0, 1e9), (3.0, 3.0), (5.1, 9.9), (19.0, 40.0), (1e8, 1e9)]:
         assert steps_of(window_lines(path, {}, low, high)) == [step for step in every if low <= step / 4 <= high]

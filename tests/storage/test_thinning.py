@@ -31,6 +31,7 @@ def thinned(rows: list[dict[str, float]], limit: int, pieces: int) -> list[Repor
 @settings(max_examples=80, deadline=None)
 @given(rows=ROWS, limit=st.integers(2, 12), pieces=st.integers(1, 40))
 @example(rows=[{"loss": math.nan}] * 100, limit=4, pieces=7)
+@example(rows=[{"loss": 1.0}] * 24, limit=2, pieces=24)
 def test_ends_extremes_and_gaps_survive(rows: list[dict[str, float]], limit: int, pieces: int) -> None:
     found = thinned(rows, limit, pieces)
     numbers = [report.number for report in found]
@@ -67,6 +68,18 @@ def test_a_damaged_line_is_no_extreme() -> None:
     reports.add(lines)
     found = {report.number for report in reports.shown()}
     assert (500 in found, 700 in found, 0 in found, 999 in found) == (False, True, True, True)
+
+
+def test_lines_that_no_run_wrote_end_nothing() -> None:
+    """As in a log that came from elsewhere: thousands of damaged ones in a row, whole numbers beyond all measure, words."""
+    lines = [line(number, {"loss": float(number)}).replace(b'"loss":', b'"loss":1') for number in range(4000)]
+    odd = [b"1" * 400, b'"word"', b"[]", b"{}", b"true", b"1e999", b"NaN"]
+    lines += [b'{"type":"metric","step":1,"epoch":1.0,"phase":"train","values":{"loss":%s}}' % odd[n % 7] for n in range(4000)]
+    for limit in (3, 400):
+        reports = Thinned(limit, metric_numbers)
+        for start in range(0, len(lines), 1000):
+            reports.add(lines[start : start + 1000])
+        assert reports.shown()[-1].number == 7999
 
 
 def test_of_thousands_of_series_the_first_have_their_extremes() -> None:
