@@ -162,6 +162,10 @@ def test_a_model_is_published_tried_and_rolled_back(
     page.get_by_role("button", name="Roll back to version 1").click()
     page.get_by_role("dialog").get_by_role("button", name="Yes").click()
     expect(versions.get_by_role("row", name="1 stripes")).to_contain_text("active")
+    page.set_viewport_size({"width": 400, "height": 800})
+    tables = page.locator(".table-scroll")
+    expect(tables.first).to_contain_text("epoch 2")
+    assert tables.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length") == 0
     page.get_by_role("button", name="Take back").click()
     page.get_by_role("dialog").get_by_role("button", name="Take back").click()
     expect(page.get_by_text("Nothing is published")).to_be_visible()
