@@ -1,14 +1,14 @@
 """What a published name costs over the bare network: one warm request over HTTP, and many clients at once.
 
 python benchmarks/serve.py [--rounds 200] [--clients 32] [--seconds 5] [--turns 5] [--network lenet|timm/resnet18] [--side 28]
-    [--beside PYTHON]
+    [--beside PYTHON [--server litserve|bentoml]]
 
 Promised: the median request takes at most 10 ms longer than the bare forward of its picture, and 32 clients together get at
 least 0.8 of the pictures a second of the bare network in batches of 32. `--batch` pictures in a request by KServe's protocol with
-its binary extension are measured beside single files. With `--beside`, an interpreter that has litserve, python-multipart and
-this one's torch, the same model behind LitServe is measured too. All are measured in turns, so that whatever else the machine
-does falls on all of them; each ratio is one of neighbours. The processors' time is that of all processes of a server. On a busy
-machine set OMP_NUM_THREADS=1, for all of them: threads of a network that wait for each other burn time.
+its binary extension are measured beside single files. With `--beside`, an interpreter that has litserve and python-multipart, or
+bentoml, and this one's torch, the same model behind that server is measured too. All are measured in turns, so that whatever
+else the machine does falls on all of them; each ratio is one of neighbours. The processors' time is that of all processes of a
+server. On a busy machine set OMP_NUM_THREADS=1, for all of them: threads of a network that wait for each other burn time.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ PROMISE_SHARE = 0.8
 NAME = "benchmark"
 BATCH = 32
 BOUNDARY = "2f0b6f4c"
+OTHERS = {
+    "litserve": ("LitServe", "/health"),
+    "bentoml": ("BentoML", "/livez"),
+}  # title, and an address that answers once it is up
 Ask = Callable[["Client", int], int]
 
 
@@ -54,7 +58,8 @@ def main() -> None:
     parser.add_argument("--network", default="lenet")
     parser.add_argument("--side", type=int, default=28)
     parser.add_argument("--pictures", type=int, default=1797, help="to train on")
-    parser.add_argument("--beside", default="", help="a Python with LitServe")
+    parser.add_argument("--beside", default="", help="a Python with another server")
+    parser.add_argument("--server", default="litserve", choices=list(OTHERS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -69,13 +74,17 @@ def main() -> None:
 
 def one_by_one(bare: BareModel, client: Client, other: Other | None, paths: list[Path], options: argparse.Namespace) -> None:
     """Print the latency of one client beside the bare forward."""
-    times: dict[str, list[float]] = {"bare forward": [], "digits over HTTP": [], **({"LitServe over HTTP": []} if other else {})}
+    times: dict[str, list[float]] = {
+        "bare forward": [],
+        "digits over HTTP": [],
+        **({f"{other.title} over HTTP": []} if other else {}),
+    }
     for number in range(-10, options.rounds):
         path = paths[number % len(paths)]
         data = path.read_bytes()
         found = {"bare forward": milliseconds(bare, [path]), "digits over HTTP": milliseconds(client.file, data)}
         if other is not None:
-            found["LitServe over HTTP"] = milliseconds(other.client.form, "/predict", "request", data)
+            found[f"{other.title} over HTTP"] = milliseconds(other.client.form, "/predict", "request", data)
         for name, value in found.items() if number >= 0 else ():
             times[name].append(value)
     for name, values in times.items():
@@ -108,7 +117,7 @@ def many_at_once(
     }
     if other is not None:
         form: Ask = lambda c, n: c.form("/predict", "request", pictures[n % count])  # noqa: E731
-        ways["LitServe, a form each"] = (other.connect, form, 1, other.process.pid)
+        ways[f"{other.title}, a form each"] = (other.connect, form, 1, other.process.pid)
     rates: dict[str, list[float]] = {name: [] for name in ("bare", *ways)}
     ratios: dict[str, list[float]] = {name: [] for name in ways}
     costs: dict[str, list[float]] = {name: [] for name in ("bare", *ways)}
@@ -132,8 +141,8 @@ def many_at_once(
         print(f"{name}: {spread(rates[name], digits=0)} pictures/s, {spread(ratios[name])} of bare {said}")
         print(f"    {spread(costs[name], ' ms')} of the processors a picture")
     if other is not None:
-        pairs = zip(rates["digits, a form each"], rates["LitServe, a form each"], strict=True)
-        print(f"digits / LitServe, a form each: {spread([ours / theirs for ours, theirs in pairs])}")
+        pairs = zip(rates["digits, a form each"], rates[f"{other.title}, a form each"], strict=True)
+        print(f"digits / {other.title}, a form each: {spread([ours / theirs for ours, theirs in pairs])}")
 
 
 class Client:
@@ -165,10 +174,10 @@ class Client:
 
 
 class Other:
-    """The same model behind LitServe."""
+    """The same model behind another server."""
 
-    def __init__(self, address: str, process: subprocess.Popen[bytes]) -> None:
-        self.address, self.process = address, process
+    def __init__(self, title: str, address: str, process: subprocess.Popen[bytes]) -> None:
+        self.title, self.address, self.process = title, address, process
         self.client = self.connect()
 
     def connect(self) -> Client:
@@ -177,7 +186,7 @@ class Other:
 
 @contextlib.contextmanager
 def beside(server: Server, options: argparse.Namespace) -> Iterator[Other | None]:
-    """LitServe on a free port, where there is one to measure."""
+    """The other server on a free port, where there is one to measure."""
     if not options.beside:
         yield None
         return
@@ -186,11 +195,12 @@ def beside(server: Server, options: argparse.Namespace) -> Iterator[Other | None
         port = probe.getsockname()[1]
     here = Path(__file__).resolve().parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent), str(here)])}
-    command = [options.beside, str(here / "_litserve.py"), str(server.folder), str(port)]
+    command = [options.beside, str(here / f"_{options.server}.py"), str(server.folder), str(port)]
     with subprocess.Popen(command, env=environment, **WITH_PARENT) as process:
         try:
-            other = Other(f"http://127.0.0.1:{port}", process)
-            _until_it_answers(other)
+            title, health = OTHERS[options.server]
+            other = Other(title, f"http://127.0.0.1:{port}", process)
+            _until_it_answers(other, health)
             yield other
         finally:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -273,14 +283,14 @@ def milliseconds(work: Any, *arguments: Any) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _until_it_answers(other: Other) -> None:
+def _until_it_answers(other: Other, health: str) -> None:
     while other.process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{other.address}/health", timeout=5):
+            with urllib.request.urlopen(f"{other.address}{health}", timeout=5):
                 return
         except OSError:
             time.sleep(0.2)
-    raise SystemExit("LitServe did not start; it needs python-multipart too.")
+    raise SystemExit(f"{other.title} did not start; LitServe needs python-multipart too.")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,12 @@ def worst(differences: Iterable[float]) -> float:
 def check_parity(value: float, *, lossy: bool = False) -> None:
     """ExportError where the difference cannot be one of rounding; of `lossy` formats, which may find other boxes, where it is no
     number."""
-    if math.isnan(value) or (value > WRONG and not lossy):
+    if math.isnan(value):
+        raise ExportError(
+            "The model, or what was written of it, gives values that are no numbers (NaN), so the two cannot be compared.",
+            advice="Nothing of it is kept. Test this snapshot on a picture; choose an earlier one where its training diverged.",
+        )
+    if value > WRONG and not lossy:
         raise ExportError(
             f"What was written does not compute what the model does: the largest difference is {value:.2g}.",
             advice="Nothing of it is kept. The network may draw random numbers or branch on what it sees; choose another format.",
