@@ -23,6 +23,8 @@ NO_GRADIENTS = "The engine of this model gives no gradients; occlusion takes pre
 NOT_USED = "The network did not use it for this picture."
 NO_TENSOR = "What it gives is no array."
 NO_PICTURE = "No picture is chosen."
+STEPS, LEAST_STEPS = 50, 10  # points of integrated gradients; captum takes 50 too
+LARGE = 30_000_000  # learnt numbers of a network from which on the processor takes fewer
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,14 @@ def check_layer(name: str, known: Collection[str]) -> None:
         alike = difflib.get_close_matches(name[:200], [one for one in known if one], n=5, cutoff=0.5)
         near = list(dict.fromkeys([*alike, *within]))[:5]
         raise BadRequest(f"The network has no layer {name[:80]!r}.", advice=f"Did you mean {', '.join(near)}?" if near else "")
+
+
+def gradient_steps(parameters: int, on_cpu: bool) -> tuple[int, str]:
+    """How many points integrated gradients take of a network, and what is to be said of it: each costs a pass forward and one
+    back, which of large networks on a processor take seconds."""
+    steps = STEPS if not on_cpu or parameters <= LARGE else max(LEAST_STEPS, STEPS * LARGE // parameters)
+    note = f"Taken at {steps} points instead of {STEPS}, for the network is large and runs on the CPU." if steps < STEPS else ""
+    return steps, note
 
 
 def pooled(array: np.ndarray) -> np.ndarray:

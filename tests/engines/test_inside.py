@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from digits.domain.inside import GRAD_CAM, HIRES_CAM, INTEGRATED_GRADIENTS, METHODS, OCCLUSION, SALIENCY
-from digits.engines.inside import NOT_USED, Attribution, Target, placed, pooled
+from digits.engines import inside
+from digits.engines.inside import NOT_USED, Attribution, Target, gradient_steps, placed, pooled
 from digits.engines.occlusion import occlusion
 from digits.engines.pytorch.predictor import TorchPredictor
 from digits.errors import BadRequest
@@ -38,6 +39,24 @@ def predictor(module: nn.Module, shape: tuple[int, int, int], classes: int = 3, 
 
 def picture(*shape: int) -> np.ndarray:
     return RANDOM.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "on_cpu", "steps"), [(25_000_000, True, 50), (88_000_000, True, 17), (10**9, True, 10), (10**9, False, 50)]
+)
+def test_large_networks_take_fewer_points_on_a_cpu_and_say_so(parameters: int, on_cpu: bool, steps: int) -> None:
+    found, said = gradient_steps(parameters, on_cpu)
+    assert found == steps
+    assert bool(said) == (steps < 50)
+    assert not said or f"{steps} points" in said
+
+
+def test_a_large_network_says_at_how_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inside, "LARGE", 1)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+    found = predictor(module, (2, 3, 4)).attribute(INTEGRATED_GRADIENTS, np.ones((2, 3, 4), np.float32), Target(1))
+    assert "10 points" in found.note
+    assert found.total == pytest.approx(found.difference, rel=1e-3)
 
 
 def test_integrated_gradients_of_a_linear_network_are_input_times_weight() -> None:

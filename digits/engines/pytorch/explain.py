@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from digits.domain.inference import main_output
 from digits.domain.inside import ATTENTION_ROLLOUT, GRAD_CAM, HIRES_CAM, INTEGRATED_GRADIENTS, METHODS, SALIENCY
 from digits.engines.base import names_of
-from digits.engines.inside import Attribution, Target, check_layer
+from digits.engines.inside import Attribution, Target, check_layer, gradient_steps
 from digits.engines.network.checks import PROBABILITIES
 from digits.engines.network.losses import SMALLEST
 from digits.engines.pytorch.attention import NO_ATTENTION, attention_parts, rollout
@@ -30,7 +30,6 @@ from digits.engines.pytorch.inside import Outputs, recorded
 from digits.errors import BadRequest
 from digits.tasks import Labels, of
 
-STEPS = 50  # of integrated gradients, as captum has it
 STEP_BATCH = 10
 NO_MAPS = "The network has no convolution whose maps could be weighed."
 ONLY_PATCHES = "Its one convolution only cuts the picture into patches; no late layer gives maps that could be weighed."
@@ -70,11 +69,12 @@ def _of_gradients(module: nn.Module, score: Score, method: str, x: Tensor, layer
     from captum.attr import IntegratedGradients, LayerGradCam, LayerGradientXActivation, Saliency
 
     if method == INTEGRATED_GRADIENTS:
+        steps, said = gradient_steps(sum(p.numel() for p in module.parameters()), x.device.type == "cpu")
         found, left = IntegratedGradients(score).attribute(
-            x, n_steps=STEPS, internal_batch_size=STEP_BATCH, return_convergence_delta=True
+            x, n_steps=steps, internal_batch_size=STEP_BATCH, return_convergence_delta=True
         )  # (1, C, h, w), (1,)
         total = float(found.sum())
-        return Attribution(_array(found.sum(dim=1)[0]), total=total, difference=total - float(left))
+        return Attribution(_array(found.sum(dim=1)[0]), note=said, total=total, difference=total - float(left))
     if method == SALIENCY:
         return Attribution(_array(Saliency(score).attribute(x.requires_grad_()).amax(dim=1)[0]))
     name, part = _cam_layer(module, score, x, layer)

@@ -16,7 +16,17 @@ import numpy as np
 from digits.domain.inference import main_output
 from digits.domain.inside import ATTENTION_ROLLOUT, GRAD_CAM, HIRES_CAM, INPUT_LAYER, INTEGRATED_GRADIENTS, METHODS, SALIENCY
 from digits.engines.base import without_batch
-from digits.engines.inside import NO_PICTURE, NO_TENSOR, NOT_USED, Attribution, LayerArrays, Target, check_layer, pooled
+from digits.engines.inside import (
+    NO_PICTURE,
+    NO_TENSOR,
+    NOT_USED,
+    Attribution,
+    LayerArrays,
+    Target,
+    check_layer,
+    gradient_steps,
+    pooled,
+)
 from digits.engines.network.checks import PROBABILITIES
 from digits.engines.network.losses import SMALLEST
 from digits.engines.tensorflow.build import layers_of, own_variables, recorded, wanted_outputs
@@ -25,7 +35,6 @@ from digits.engines.tensorflow.start import keras, tf
 from digits.errors import BadRequest
 from digits.tasks import Labels, of
 
-STEPS = 50
 NO_MAPS = "The network has no convolution whose maps could be weighed."
 NO_ROLLOUT = "Attention rollout is there for PyTorch models only."
 NO_GRADIENT = "No gradient reaches the picture: the network computes what nothing can be derived from."
@@ -73,12 +82,13 @@ def attribute(model: Any, meta: Mapping[str, Any], method: str, x: Any, target: 
     if method == SALIENCY:
         return Attribution(np.abs(gradient(x)).max(axis=-1)[0])
     assert method == INTEGRATED_GRADIENTS
-    places, weights = np.polynomial.legendre.leggauss(STEPS)  # over [-1, 1]
+    count, said = gradient_steps(model.count_params(), "CPU" in str(x.device))
+    places, weights = np.polynomial.legendre.leggauss(count)  # over [-1, 1]
     steps = zip((places + 1) / 2, weights / 2, strict=True)
     mean = sum(gradient(x * float(place)) * weight for place, weight in steps)  # (1, h, w, C)
     found = (np.asarray(mean) * x.numpy())[0].sum(axis=-1)
     ends = [float(_score(model(given, training=False), meta, target)[0]) for given in (x, tf.zeros_like(x))]
-    return Attribution(found.astype(np.float32), total=float(found.sum()), difference=ends[0] - ends[1])
+    return Attribution(found.astype(np.float32), note=said, total=float(found.sum()), difference=ends[0] - ends[1])
 
 
 def vectors(model: Any, x: Any, layer: str) -> np.ndarray:
