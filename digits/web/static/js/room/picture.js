@@ -63,6 +63,7 @@ export class PictureChoice {
   clearOthers(kept) {
     this.series?.abort();
     this.series = null;
+    find("[data-many-progress]", this.one).textContent = "";
     for (const input of [this.file, this.path, this.record]) if (input && input !== kept) input.value = "";
     for (const button of all("[data-record][aria-pressed='true']", this.one)) button.setAttribute("aria-pressed", "false");
   }
@@ -79,7 +80,11 @@ export class PictureChoice {
 
   chooseFile() {
     if (!this.file.files?.length) return;
-    const [file] = this.file.files;
+    const files = [...this.file.files], [file] = files;
+    if (files.length > 1) {
+      this.file.value = "";
+      return this.take(files.map((file) => ({ file, path: file.name })));
+    }
     this.clearOthers(this.file);
     this.showPicture(URL.createObjectURL(file));
     this.ask(null);
