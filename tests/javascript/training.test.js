@@ -41,6 +41,16 @@ Deno.test("the best validation is the highest accuracy and its epoch", () => {
   assert.equal(state.last("val", "loss"), 0.5);
 });
 
+Deno.test("what became no number has no last value, what was not reported has", () => {
+  const state = training({ loss: 2, accuracy: 0.5 }, { loss: null, accuracy: null });
+  assert.equal(state.last("val", "loss"), null);
+  assert.equal(state.last("val", "accuracy"), null);
+  assert.equal(state.isLost("val", "loss"), true);
+  const rare = training({ loss: 2, accuracy: 0.5 }, { loss: 1, accuracy: null });
+  assert.equal(rare.last("val", "accuracy"), 0.5);
+  assert.equal(rare.isLost("train", "loss"), false);
+});
+
 Deno.test("of equal values the first is the best, and what is no number is none", () => {
   const state = training({ accuracy: null }, { accuracy: 0.5 }, { accuracy: 0.5 });
   assert.deepEqual(state.best(), { name: "accuracy", value: 0.5, epoch: 2 });

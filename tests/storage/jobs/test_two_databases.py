@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from digits.domain.jobs import JobRequest, Kind, Resources, Status, UserColumns
 from digits.domain.query import quoted
 from digits.errors import BadRequest
+from digits.storage.jobs import migrate
 from digits.storage.jobs import query as terms
 from digits.storage.jobs.store import JobQuery, JobStore, Output
 from tests.postgresql import postgresql
@@ -166,3 +168,16 @@ def test_a_zero_byte_is_nowhere(stores: tuple[JobStore, JobStore]) -> None:
         assert store.find_many(["a\0"]) == {}
         with pytest.raises(BadRequest, match="zero byte"):
             store.query(JobQuery(owner="a\0"))
+
+
+def test_sizes_beyond_two_gibibytes_fit_into_a_database_of_an_older_version(
+    stores: tuple[JobStore, JobStore], tmp_path: Path
+) -> None:
+    _, store = stores
+    job = store.query(JobQuery()).jobs[0]
+    with store.engine.begin() as connection:
+        for column in ("disk_bytes", "event_offset"):
+            connection.execute(text(f"ALTER TABLE jobs ALTER COLUMN {column} TYPE INTEGER USING 0"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+    assert not migrate.prepare(store.engine, tmp_path / "lock")
+    assert store.update(job.id, disk_bytes=2**40).disk_bytes == 2**40

@@ -100,12 +100,10 @@ function bestTile() {
 
 function lossTile() {
   const [loss] = state.names("loss");
-  const validation = loss ? state.last("val", loss) : null;
-  return tile(
-    "Loss",
-    loss ? number(state.last("train", loss)) : "",
-    validation === null ? "training" : `validation ${number(validation)}`,
-  );
+  const now = (/** @type {"train" | "val"} */ phase) =>
+    loss ? (state.isLost(phase, loss) ? "no number" : number(state.last(phase, loss))) : "";
+  const validation = now("val");
+  return tile("Loss", now("train"), validation ? `validation ${validation}` : "training");
 }
 
 function epochTile() {

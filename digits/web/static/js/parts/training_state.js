@@ -192,12 +192,23 @@ export class TrainingState {
   }
 
   /**
-   * The newest value of an output, null where there is none.
+   * The newest value of an output, null where there is none, or where it became no number.
    * @param {"train" | "val" | "lr"} phase
    * @param {string} name
    */
   last(phase, name) {
+    if (this.isLost(phase, name)) return null;
     return this.curves[phase]?.values[name]?.findLast((value) => value !== null) ?? null;
+  }
+
+  /**
+   * Whether an output was no number in the newest report of a phase: what was reported before is not what it is.
+   * @param {"train" | "val" | "lr"} phase
+   * @param {string} name
+   */
+  isLost(phase, name) {
+    const { nonfinite, values } = this.curves[phase] ?? noSeries();
+    return values[name]?.at(-1) === null && Boolean(nonfinite.at(-1) || values.loss?.at(-1) === null);
   }
 
   /**
