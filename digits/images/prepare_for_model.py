@@ -24,10 +24,11 @@ from digits.images.arrays import becomes, resize_array, widened, with_channels
 from digits.images.place import FILLS, Origin, fill_of
 from digits.images.prepare import EIGHT_BIT, Preparation, dtype_word
 from digits.storage.records.codec import as_stored, encoding_of
-from digits.utils.image import load_image
+from digits.utils.image import load_described, load_image
 from digits.utils.resizing import centre_part
 from digits.utils.stored import MAX_PIXELS, read_stored
 
+MADE_EIGHT_BIT = "It has more than 8 bits a channel and is taken with 8, as the model's pictures have."
 SUFFIXES = {b"\x93NUM": ".npy", b"II*\0": ".tif", b"MM\0*": ".tif", b"\x89PNG": ".png"}
 
 
@@ -85,7 +86,8 @@ class Preparer:
         """A picture of 8 bits, also where it is to become records of another type; else the values (H, W) or (H, W, C) in the
         type of the records; and what was converted in words."""
         if self._preparation.dtype == EIGHT_BIT:
-            return load_image(source), ""
+            picture, _, was_deep = load_described(source)
+            return picture, MADE_EIGHT_BIT if was_deep else ""
         values = _values(source)
         converted, note = self._preparation.typed(values)
         if note and self._converts and values.dtype == np.uint8 and self._preparation.channels in (1, 3):

@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import io
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -49,8 +49,8 @@ __all__ = [
     "image_to_array",
     "is_image_file",
     "load_array",
+    "load_described",
     "load_image",
-    "load_turned",
     "resize_image",
     "upscale",
     "vis_square",
@@ -72,21 +72,30 @@ def load_image(source: Source, *, at_least: tuple[int, int] | None = None) -> Pi
     JPEG to be decoded at a half, quarter or eighth of its size as long as it stays at least that large.
     Raises LoadImageError.
     """
-    return load_turned(source, at_least=at_least)[0]
+    return load_described(source, at_least=at_least).picture
 
 
-def load_turned(source: Source, *, at_least: tuple[int, int] | None = None) -> tuple[Picture, int]:
-    """What `load_image` gives, and the EXIF orientation (1 to 8) that the picture was turned from; 1: it was not."""
+class LoadedPicture(NamedTuple):
+    """What `load_image` gives, the EXIF orientation (1 to 8) that it was turned from (1: it was not), and whether its values
+    had more than 8 bits."""
+
+    picture: Picture
+    orientation: int
+    was_deep: bool
+
+
+def load_described(source: Source, *, at_least: tuple[int, int] | None = None) -> LoadedPicture:
+    """As `load_image`, with what was done to the picture on the way."""
     name = _name(source)
     try:
         with _open(source, name) as image:
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, at_least)
-            orientation, is_inverted = tiff_orientation(image), counts_from_white(image)
+            orientation, is_inverted, was_deep = tiff_orientation(image), counts_from_white(image), _is_deep(image)
             image.load()
             orientation = max(orientation, turn_upright(image))
             picture = eight_bits(image, name)
-            return (ImageOps.invert(picture) if is_inverted else picture), orientation
+            return LoadedPicture(ImageOps.invert(picture) if is_inverted else picture, orientation, was_deep)
     except LoadImageError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -139,3 +148,16 @@ def _open(source: Any, name: str) -> Picture:
     image = Image.open(io.BytesIO(source) if isinstance(source, bytes | bytearray) else source)
     check_size(image, name)
     return image
+
+
+def _is_deep(image: Picture) -> bool:
+    """Whether a file, opened and not yet decoded, has more than 8 bits a channel: Pillow decodes colours of 16 bits as 8."""
+    if image.mode.startswith("I"):
+        return True
+    for codec, _, _, given in getattr(image, "tile", []):
+        args = given if isinstance(given, tuple) else (given,)
+        if any(";16" in str(mode) for mode in args[:1]):
+            return True
+        if codec.startswith("ppm") and any(isinstance(largest, int) and largest > 0xFF for largest in args[1:]):
+            return True
+    return False

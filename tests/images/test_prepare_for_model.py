@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from digits.errors import DataError, LoadImageError, Misfit
 from digits.images.prepare import Preparation
-from digits.images.prepare_for_model import Fitting, Preparer
+from digits.images.prepare_for_model import MADE_EIGHT_BIT, Fitting, Preparer
 from digits.ingest.conversion import ArrayForm
 from digits.service.models.templates.predicting import read_feature
 from digits.tasks import Labels, of
@@ -113,3 +114,17 @@ def test_a_file_of_another_type_is_taken_as_a_data_set_takes_it(tmp_path: Path, 
     for one in (found.feature, read_feature(tmp_path / "a.npy", meta)):
         assert one.dtype == stored.dtype
         np.testing.assert_array_equal(one, stored)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".ppm"])
+def test_of_a_file_with_more_than_eight_bits_it_is_said_that_eight_are_taken(tmp_path: Path, ending: str) -> None:
+    meta = {"input_shape": [3, 3, 4], "stored_shape": [3, 3, 4], "image": Preparation(4, 3, 3).to_json()}
+    values = np.arange(36, dtype=np.uint16).reshape(3, 4, 3) * 1800
+    for stored, note in ((values, MADE_EIGHT_BIT), ((values >> 8).astype(np.uint8), "")):
+        file = tmp_path / f"{stored.dtype}{ending}"
+        cv2.imwrite(str(file), stored[:, :, ::-1])
+        for source in (file, file.read_bytes()):
+            found = Preparer(meta).prepared(source)
+            assert found.note == note
+            near = 1 if ending == ".ppm" else 0  # which Pillow rounds
+            np.testing.assert_allclose(found.feature, (values >> 8).transpose(2, 0, 1).astype(int), atol=near)

@@ -10,7 +10,7 @@ from digits.errors import LoadImageError
 from digits.images.arrays import with_channels
 from digits.images.prepare import DIGEST_BYTES, NamedBytes, read_format
 from digits.utils.confinement import read_file
-from digits.utils.image import load_turned
+from digits.utils.image import load_described
 from digits.utils.stored import read_stored
 
 Notes = list[tuple[str, str]]  # kind and reason of what is said of a record
@@ -34,7 +34,7 @@ def read_turned(path: str, conversion: str) -> tuple[np.ndarray, int]:
             return with_channels(stored.picture, wanted), stored.orientation
         except LoadImageError as error:
             raise LoadImageError(f"{path}: {error.message}", advice=error.advice) from error
-    image, orientation = load_turned(NamedBytes(read_bytes(path), path))
+    image, orientation, _ = load_described(NamedBytes(read_bytes(path), path))
     if wanted:
         image = image.convert("RGB" if wanted == 3 else "L")
     array = np.asarray(image)
