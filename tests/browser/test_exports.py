@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, Request, expect
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from digits.domain.jobs import Kind, Status
 from digits.domain.training import LearningRate, TrainingSpec
@@ -123,6 +123,25 @@ def test_an_archive_is_uploaded_tested_and_chosen(
     start.click()
     expect(page.get_by_role("tab", name="Pretrained")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("radio", name="<i>taken in</i>")).to_be_checked()
+
+
+def test_a_form_that_is_sent_before_the_scripts_is_answered_when_they_are_there(
+    page: Page, context: BrowserContext, live_server: RunningServer, model: Job
+) -> None:
+    name_yourself(context, live_server)
+
+    def late(route: Route) -> None:
+        page.get_by_label("Name", exact=True).fill("early")
+        page.get_by_label("Name", exact=True).press("Enter", no_wait_after=True)
+        route.continue_()
+
+    page.route("**/pages/serving.js*", late, times=1)
+    page.goto(f"{live_server.url}/serve?model={model.id}#publish-model")
+    page.wait_for_url("**/serve/early")
+    expect(page.get_by_role("region", name="What was done").locator("dd")).to_have_count(1)
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    expect(page.get_by_text("Nothing is published")).to_be_visible()
 
 
 def test_a_model_is_published_tried_and_rolled_back(
