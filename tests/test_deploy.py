@@ -51,6 +51,9 @@ def test_the_container_is_made_of_what_there_is() -> None:
     copied = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()]
     assert {"constraints.txt", "pyproject.toml", "setup.py", "digits.pth", "digits", "docs"} <= set(copied), "what a build needs"
     assert not [name for name in copied if not (DOCS.parent / name).exists()]
+    made = set(re.search(r"install -d -o digits -g digits -m 0700 ((?:/\S+ ?)+)", text)[1].split())  # type: ignore[index]
+    written = set(re.findall(r"digits backup (/\S+?)`", PAGE)) | set(re.findall(r"-v digits-\w+:(/[\w-]+)", PAGE))
+    assert written == made == {"/jobs", "/jobs-backup"}, "a new volume is of whom its folder in the image is"
     settings = {field.name for field in fields(Settings)}
     assert set(re.findall(r"DIGITS_(\w+)=", text + PAGE)) <= {name.upper() for name in settings} | {"CONFIG"}
 

@@ -20,6 +20,7 @@ from digits.config import Settings
 from digits.domain.events import EVENT_TYPES
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.extensions.view.interface import VisualizationInterface
+from digits.supervisor.scheduling import POOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -147,6 +148,11 @@ def test_each_promise_of_a_table_names_a_test_that_there_is(page: str, rows: int
     tests = ROOT / "tests"
     gone = [name for _, named, _ in promises for name in named if not (tests / name.removeprefix("tests/")).is_file()]
     assert gone == []
+
+
+def test_each_pool_is_described_with_its_size() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text("jobs.md"), re.MULTILINE)
+    assert {name: int(size) for name, size in rows} == POOLS
 
 
 def test_what_each_setting_guards_is_said() -> None:

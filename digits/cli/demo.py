@@ -42,10 +42,12 @@ def demo(**options: Any) -> None:
 
 
 def _make(settings: Settings, address: str) -> None:
+    from digits.service import accounts, audit
     from digits.service.demo import make_jobs
 
     service = Service.open(settings)
     try:
+        audit.record(service, "digits demo", who=accounts.default_user(), by="command")
         model = _wait(service, make_jobs(service))
         _announce(settings, address, model)
     except DigitsError as error:

@@ -25,6 +25,7 @@ from digits.service import jobs as actions
 from digits.service.models import length, moving
 from digits.service.rows import rows
 from digits.storage.jobs.store import Job, JobQuery
+from digits.storage.modes import of_the_user
 from digits.utils.values import counted, sizeof_fmt
 
 SAME_RECORDS = "Data set with the same records, where its content hash is of another kind."
@@ -179,7 +180,7 @@ def extend(name: str, epochs: int, no_wait: bool, jobs_dir: str | None) -> None:
 def export(name: str, output: Path | None, jobs_dir: str | None) -> None:
     """Write a model with its curves, snapshots, exports and last state into an archive for `digits jobs import` elsewhere. The
     data set is not in it: it is named by the hash of its records."""
-    with open_service(jobs_dir) as service:
+    with open_service(jobs_dir) as service, of_the_user():
         model = find_job(service, name, Kind.MODEL)
         click.echo(str(moving.export_model(service, model, output or Path(f"{model.id}.tar"))))
 

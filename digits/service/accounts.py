@@ -16,7 +16,7 @@ import secrets
 import time
 from pathlib import Path
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from digits.config import Settings, is_loopback
@@ -46,11 +46,14 @@ def check_name(name: str) -> str:
 
 
 def add_user(service: Service, name: str, password: str) -> None:
-    """Make an account. Raises BadRequest for a bad or taken name or a password that is too short."""
+    """Make an account; with the first one every session that the printed address opened ends. Raises BadRequest for a bad or
+    taken name or a password that is too short."""
     row = UserRow(name=check_name(name), password=_hash(password), created=time.time())
     with Session(service.store.engine) as session, session.begin():
         if session.get(UserRow, name):
             raise BadRequest(f"There is an account {name} already.", advice=f"`digits user passwd {name}` changes its password.")
+        if not session.scalar(select(func.count()).select_from(UserRow)):
+            session.execute(update(SessionRow).where(SessionRow.ended.is_(None)).values(ended=row.created))
         session.add(row)
 
 

@@ -44,7 +44,7 @@ def record(service: Service, action: str, *, who: str, by: str, address: str = "
 
 def _short(value: Any) -> Any:
     if isinstance(value, str):
-        return masked(value[:LONGEST_TEXT])
+        return masked(value)[:LONGEST_TEXT]
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

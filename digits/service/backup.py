@@ -26,6 +26,7 @@ from digits.domain.jobs import JOB_ID
 from digits.errors import BadRequest, ConfigError, StorageError
 from digits.service import Service
 from digits.service.files.uploads import PARTIAL
+from digits.service.views import FILE as VIEWS
 from digits.storage.files import cannot_write, write_json
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.identity import FILE, find
@@ -34,7 +35,7 @@ from digits.storage.publications import FOLDER as SERVE
 
 ABOUT = "backup.json"  # in `.digits`: that this is a backup, of what and when
 DUMP = "database.dump"  # there, where the database is a PostgreSQL
-KEPT = ("secret", FILE)  # files in `.digits`, beside the audit log
+KEPT = ("secret", FILE, VIEWS)  # files in `.digits`, beside the audit log
 LOCKS = ("worker.lock", "heartbeat")  # of a process that runs
 TEMPORARY = ".backup-tmp"
 SETTLE_ROUNDS = 10

@@ -17,7 +17,7 @@ from digits.config import Settings
 from digits.domain.damage import Damage
 from digits.domain.events import WarningEvent, is_intact
 from digits.errors import StorageError
-from digits.service import Service
+from digits.service import Service, accounts, audit
 from digits.service.damage import damage_of
 from digits.service.files.uploads import drop_stale
 from digits.service.jobs import user_of
@@ -43,6 +43,7 @@ def repair(settings: Settings) -> Iterator[str]:
         yield from _database(settings, jobs_dir)
         service = Service.open(settings)
         try:
+            audit.record(service, "digits doctor --repair", who=accounts.default_user(), by="command")
             yield from _rows(service)
             for job in service.store.query(JobQuery()).jobs:
                 yield from _job(service, job)

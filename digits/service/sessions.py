@@ -86,9 +86,8 @@ def adopt(service: Service, user: str, secret: str, address: str, agent: str) ->
     """A session of a version that kept none: written down at its first request, unless it was ended since, or all were."""
     now = time.time()
     with Session(service.store.engine) as session, session.begin():
-        row = session.get(SessionRow, digest(secret))
-        if row is not None:
-            return row.user == user and _goes_on(row.ended, row.last_used, now)
+        if session.get(SessionRow, digest(secret)) is not None:
+            return use(service, user, secret)
         if session.get(SessionRow, _all_ended(user)) is not None:
             return False
         session.add(_row(digest(secret), user, now, address, agent))

@@ -69,8 +69,7 @@ def create_app(service: Service) -> Flask:
     _register_areas(app)
     _add_json_folders(app)
     _add_globals(app, service)
-    if proxies := service.settings.proxy_networks():
-        app.wsgi_app = TrustedProxies(app.wsgi_app, proxies)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, service.settings.proxy_networks())  # type: ignore[method-assign]
     if service.settings.url_prefix:
         app.wsgi_app = UrlPrefix(app.wsgi_app, service.settings.url_prefix)  # type: ignore[method-assign]
     return app

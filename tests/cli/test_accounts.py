@@ -11,6 +11,7 @@ from digits.cli import group
 from digits.errors import BadRequest
 from digits.service import Service, accounts, sessions, tokens
 from digits.service.audit import audit_file
+from digits.service.repair import repair
 from tests.builders import make_job
 
 PASSWORD = "correct horse"
@@ -75,6 +76,8 @@ def test_commands_that_change_something_are_recorded_without_their_secrets(servi
     assert lines(service)[0]["arguments"] == {"name": "ada"}
     assert job.id in str(lines(service)[1]["arguments"])
     assert PASSWORD not in audit_file(service).read_text()
+    list(repair(service.settings))
+    assert [line["action"] for line in lines(service)][2:] == ["digits doctor --repair"]
 
 
 def test_configuration_is_shown_without_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

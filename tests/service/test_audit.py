@@ -51,6 +51,9 @@ def test_a_line_cannot_be_forged_and_shows_no_password(service: Service) -> None
     assert text.count("\n") == 1
     line = json.loads(text)
     assert (line["who"], line["url"], len(line["long"])) == ('x"\n{"who": "ada"}', "http://a:***@b", audit.LONGEST_TEXT)
+    for before in range(470, 500):  # wherever a text is cut
+        audit.record(service, "log in", who="ada", by="password", url="x" * before + " http://a:s3cret@b")
+    assert "s3" not in audit.audit_file(service).read_text()
 
 
 def test_work_goes_on_where_it_cannot_be_written(service: Service, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ from digits.config import Settings
 from digits.domain.events import MetricEvent
 from digits.domain.jobs import Status
 from digits.errors import BadRequest, ConfigError
-from digits.service import Service, accounts
+from digits.service import Service, accounts, views
 from digits.service.backup import ABOUT, back_up, dump_postgresql
 from digits.service.files import uploads
 from digits.storage.events import valid_events
@@ -35,6 +35,7 @@ def test_a_job_goes_on_in_a_backup_that_was_made_while_it_ran(world: World, tmp_
     uploads.add_file(world.service, token, "a.png", io.BytesIO(b"x"), "ada")
     uploads.finish(world.service, token, "ada")
     uploads.begin(world.service, "half", "ada")
+    views.save(world.service, "ada", "model", "mine", "query=a")
     gone, job = make_job(world.service), world.job(steps=40, seconds=0.05)
     target = tmp_path / "backup"
     world.supervise()
@@ -57,6 +58,7 @@ def test_a_job_goes_on_in_a_backup_that_was_made_while_it_ran(world: World, tmp_
         assert list(accounts.list_users(restored.service)) == ["ada"]
         assert [(one.name, one.owner) for one in uploads.list_uploads(restored.service)] == [("pictures", "ada")]
         assert uploads.list_partial(restored.service) == []
+        assert [view["name"] for view in views.saved(restored.service, "ada")] == ["mine"]
         restored.supervise()
         twin = restored.service.store.get(job.id)
         assert twin.message.startswith("Starts anew")

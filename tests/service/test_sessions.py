@@ -48,6 +48,14 @@ def test_a_session_of_an_older_version_goes_on_until_it_is_ended(service: Servic
     assert sessions.adopt(service, "bo", "never seen so far", HERE, AGENT)
 
 
+def test_a_session_of_an_older_version_ends_30_days_after_its_last_use_too(service: Service) -> None:
+    assert sessions.adopt(service, "ada", "form token of then", HERE, AGENT)
+    for days, goes_on in ((29, True), (29, True), (31, False)):
+        with Session(service.store.engine) as session, session.begin():
+            session.execute(update(SessionRow).values(last_used=SessionRow.last_used - days * 86400))
+        assert sessions.adopt(service, "ada", "form token of then", HERE, AGENT) is goes_on
+
+
 def test_a_session_ends_30_days_after_its_last_use_and_is_forgotten_later(service: Service) -> None:
     secret = sessions.begin(service, "ada", HERE, AGENT)
 

@@ -272,6 +272,18 @@ def test_a_connection_is_kept_as_it_was_said_however_late_its_thread_goes_on(
         assert worker.Worker.handle_request(object.__new__(worker.Worker), next(parser), conn) is kept
 
 
+def test_what_was_cut_is_said_once_a_minute_with_where_most_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    strangers = Strangers(2, 2)
+    assert strangers.report() == ""
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        strangers.note_cut(address)
+    assert strangers.report().startswith("3 slow or crowding connections were ended, 2 of them from 192.0.2.1")
+    strangers.note_cut("192.0.2.2")
+    assert strangers.report() == "", "not twice within a minute"
+    monkeypatch.setattr("digits.web.connections.REPORT_SECONDS", 0.0)
+    assert strangers.report().startswith("1 slow")
+
+
 def test_live_pages_that_come_together_are_all_opened_a_few_at_a_time(site: Site) -> None:
     refused = [site.connect(head("GET /events HTTP/1.1", {"Connection": "close"})) for _ in range(OPENING + 2)]
     assert [all_of(sock).partition("\r\n")[0] for sock in refused] == ["HTTP/1.1 302 FOUND"] * len(refused)  # to log in

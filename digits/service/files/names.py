@@ -8,7 +8,9 @@ import unicodedata
 from pathlib import Path
 from typing import IO
 
+from digits.config import Settings
 from digits.errors import BadRequest
+from digits.storage.files import free_bytes
 
 MAX_NAME_BYTES = 120
 MAX_DEPTH = 40
@@ -49,6 +51,13 @@ def free_path(folder: Path, relative: str) -> Path:
         raise BadRequest(f"{relative[:200]!r} is both a file and a folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
     return not_taken(path)
+
+
+def check_free_space(settings: Settings, folder: Path, what: str) -> None:
+    """Raises BadRequest when the disk has less free space left than the setting `min_free_mb`. `what` is to be written."""
+    if free_bytes(folder) < settings.min_free_mb * 2**20:
+        advice = f"Delete jobs or uploads first; the setting min_free_mb keeps {settings.min_free_mb:,} MiB free."
+        raise BadRequest(f"The server's disk has no space left for this {what}.", advice=advice)
 
 
 def copy_limited(source: IO[bytes], target: IO[bytes], limit: int, message: str, setting: str) -> int:

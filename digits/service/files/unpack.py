@@ -22,8 +22,7 @@ from typing import IO
 from digits.config import Settings
 from digits.errors import BadRequest
 from digits.service.files.members import Member, check_count, too_many
-from digits.service.files.names import copy_limited, free_path, not_taken
-from digits.storage.files import free_bytes
+from digits.service.files.names import check_free_space, copy_limited, free_path, not_taken
 from digits.utils.names import LITTER
 from digits.utils.zips import open_member
 
@@ -68,8 +67,8 @@ class Budget:
         self.written += copy_limited(source, target, min(limit, packed) - self.written, message, setting)
 
     def check_free_space(self, folder: Path) -> None:
-        if self.files % FREE_SPACE_CHECK_EVERY == 0 and free_bytes(folder) < self.settings.min_free_mb * 2**20:
-            raise BadRequest("The server's disk has no space left for this archive.", advice="Delete jobs or uploads first.")
+        if self.files % FREE_SPACE_CHECK_EVERY == 0:
+            check_free_space(self.settings, folder, "archive")
 
 
 def is_archive(name: str) -> bool:

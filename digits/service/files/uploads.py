@@ -24,9 +24,9 @@ from typing import IO, Any
 
 from digits.errors import BadRequest, Conflict, Forbidden, NotFound, StorageError
 from digits.service import Service
-from digits.service.files.names import CHUNK, copy_limited, free_path, not_taken, safe_name
+from digits.service.files.names import CHUNK, check_free_space, copy_limited, free_path, not_taken, safe_name
 from digits.service.files.unpack import unpack_all
-from digits.storage.files import atomic, cannot_write, free_bytes, read_json, sync_directory, tree_size, write_json
+from digits.storage.files import atomic, cannot_write, read_json, sync_directory, tree_size, write_json
 from digits.storage.modes import make_folder
 
 PARTIAL = ".partial"  # uploads that are still being sent
@@ -98,7 +98,7 @@ def begin(service: Service, name: str, owner: str) -> str:
 def add_file(service: Service, token: str, relative: str, stream: IO[bytes], user: str = "") -> Path:
     """Write one file of an upload. Raises BadRequest for a path that would leave it or when the limit is reached."""
     folder = _sending(service, token, user)
-    check_free_space(service, folder)
+    check_free_space(service.settings, folder, "upload")
     path = free_path(folder, relative)
     limit = _room(service, folder)
     with atomic(path) as handle:
@@ -135,7 +135,7 @@ def add_piece(
     `most`: bytes that the upload may still grow by, where the caller knows. Raises Misplaced with the offset to go on from.
     """
     folder = _sending(service, token, user)
-    check_free_space(service, folder)
+    check_free_space(service.settings, folder, "upload")
     if not 0 <= offset <= size:
         raise BadRequest(f"A file of {size:,} bytes has no piece at byte {offset:,}.")
     if most is None:
@@ -215,7 +215,7 @@ def _settle_pieces(folder: Path) -> None:
 def finish(service: Service, token: str, user: str = "") -> Upload:
     """Unpack the archives that were sent, give the folder its name, and say what it holds."""
     folder = _sending(service, token, user)
-    check_free_space(service, folder)
+    check_free_space(service.settings, folder, "upload")
     _settle_pieces(folder)
     about = _read_about(_about_partial(service, token))
     skipped = unpack_all(service.settings, folder)
@@ -279,12 +279,6 @@ def remove(service: Service, name: str, user: str) -> None:
         raise Forbidden(f"The upload {name} belongs to {upload.owner}.")
     _remove_folder(service, service.jobs_dir.uploads / name)
     _about_file(service, name).unlink(missing_ok=True)
-
-
-def check_free_space(service: Service, folder: Path) -> None:
-    """Raises BadRequest when the disk has less free space left than the setting `min_free_mb`."""
-    if free_bytes(folder) < service.settings.min_free_mb * 2**20:
-        raise BadRequest("The server's disk has no space left for this upload.", advice="Delete jobs or uploads first.")
 
 
 def _free_name(service: Service, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -77,7 +78,12 @@ def test_it_is_there_as_it_was_on_a_data_set_of_the_same_records(
 ) -> None:
     archive = tmp_path / "net.tar"
     place = ["--jobs-dir", str(service.jobs_dir.path)]
-    assert CliRunner().invoke(group, ["jobs", "export", "net", "-o", str(archive), *place]).exit_code == 0
+    umask = os.umask(0o022)
+    try:
+        assert CliRunner().invoke(group, ["jobs", "export", "net", "-o", str(archive), *place]).exit_code == 0
+    finally:
+        os.umask(umask)
+    assert archive.stat().st_mode & 0o777 == 0o644, "it is written where its user asked, as the user writes"
     with pytest.raises(NotFound, match=f"is not here: cells, content hash {HASH}"):
         import_model(other, archive)
     dataset_of(other, "b" * 64)

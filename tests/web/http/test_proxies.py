@@ -82,6 +82,15 @@ def test_a_name_that_somebody_pointed_here_does_not_hide_behind_a_header(service
         assert app.test_client().get("/health", headers=headers).status_code == 400
 
 
+def test_a_proxy_that_is_not_believed_is_named_once(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    client = create_app(service).test_client()
+    for number in range(3):
+        client.get("/health", headers={"X-Forwarded-For": f"1.2.3.{number}"}, environ_base={"REMOTE_ADDR": CLIENT})
+    assert caplog.text.count("is not believed") == 1
+    assert f"{CLIENT} sends X-Forwarded-For" in caplog.text
+    assert "trusted_proxies" in caplog.text
+
+
 def test_what_is_no_network_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("proxy.lab", "10.0.0.1/8", "127.0.0.1 10.0.0.1"):
         with pytest.raises(ConfigError, match="DIGITS_TRUSTED_PROXIES: trusted_proxies is"):

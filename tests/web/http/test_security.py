@@ -73,8 +73,16 @@ def test_headers_of_a_page(client: FlaskClient) -> None:
     assert f'<script nonce="{nonce[1]}">' in answer.text
     assert "unsafe-eval" not in policy
     assert "connect-src 'self'" in policy
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Referrer-Policy"] == "same-origin"
+    for rule in ("object-src 'none'", "form-action 'self'", "frame-ancestors 'self'", "base-uri 'self'"):
+        assert rule in policy
+    for name, value in {
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "SAMEORIGIN",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }.items():
+        assert answer.headers[name] == value
     assert client.get("/").headers["Content-Security-Policy"] != policy, "each answer has a nonce of its own"
 
 

@@ -134,6 +134,22 @@ def test_a_stream_ends_with_the_session_it_was_sent_to(app: Flask, guarded: Serv
     app.extensions["digits-live"].stop()
 
 
+def test_a_stream_of_the_printed_address_ends_with_the_first_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.0)
+    service = Service.open(Settings(jobs_dir=str(tmp_path / "jobs"), data_dirs=str(tmp_path)))
+    app = create_app(service)
+    client = app.test_client()
+    client.get(f"/?token={accounts.new_first_token(service)}")
+    answer = client.get("/events")
+    pieces: Any = answer.iter_encoded()
+    assert next(pieces) == b"retry: 1000\n\n"
+    accounts.add_user(service, "zoe", PASSWORD)
+    assert list(pieces) == []
+    answer.close()
+    app.extensions["digits-live"].stop()
+    service.close()
+
+
 @pytest.mark.parametrize(
     ("agent", "browser"),
     [

@@ -48,10 +48,12 @@ def test_the_proxy_reaches_nothing_but_its_socket(
 ) -> None:
     """Whatever a path or a query looks like, and whatever TensorBoard answers with."""
     asked: list[str] = []
+    sent: set[str] = set()
 
     class Answering(QuietHandler):
         def do_GET(self) -> None:
             asked.append(self.requestline)
+            sent.update(name.lower() for name in self.headers)
             self.send_response(302)
             for name in ("Location", "Refresh", "Set-Cookie", "Access-Control-Allow-Origin"):
                 self.send_header(name, "http://169.254.169.254/")
@@ -77,7 +79,10 @@ def test_the_proxy_reaches_nothing_but_its_socket(
             "?url=http://127.0.0.1:22",
             "%20HTTP/1.1%0d%0a%0d%0aGET%20/b",
         ):
-            answer = client.get(f"/tensorboard/{model}/{rest}", headers={"Host": "localhost", "X-Forwarded-Host": "evil"})
+            secret = {"Cookie": "a=secret", "Authorization": "Bearer secret", "X-CSRF-Token": "secret", "Accept": "text/html"}
+            answer = client.get(
+                f"/tensorboard/{model}/{rest}", headers={"Host": "localhost", "X-Forwarded-Host": "evil", **secret}
+            )
             assert answer.status_code in (302, 308, 404), rest
             assert not {"Refresh", "Set-Cookie", "Access-Control-Allow-Origin"} & set(answer.headers), rest
             assert "169.254" not in answer.headers.get("Location", ""), rest
@@ -86,6 +91,8 @@ def test_the_proxy_reaches_nothing_but_its_socket(
         server.shutdown()
         server.server_close()
     assert len(asked) >= 4
+    assert "accept" in sent
+    assert not {"cookie", "authorization", "x-csrf-token", "x-forwarded-host"} & sent
     assert all(line.startswith("GET /") and line.endswith(" HTTP/1.1") and line.count(" ") == 2 for line in asked), asked
 
 
