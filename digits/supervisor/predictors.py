@@ -20,11 +20,12 @@ PREDICTOR_COMMAND = (sys.executable, "-P", "-m", "digits.predictor")
 MAX_PREDICTORS = 4  # beside those of published names
 LOADING_SECONDS = 300.0  # who is not ready by then is given up
 
-Key = tuple[str, str, str]  # model, snapshot, wanted device
+Key = tuple[str, str, str, tuple[int, int, int]]  # model, snapshot, wanted device, the file as it is now
 
 
 class Predictors:
-    """All predictors, by model, snapshot and wanted device. `free_gpus()` names the devices that no job has reserved."""
+    """All predictors, by model, snapshot as it is now (a training writes its best one anew) and wanted device. `free_gpus()`
+    names the devices that no job has reserved."""
 
     def __init__(
         self,
@@ -66,10 +67,10 @@ class Predictors:
     def _key(self, request: Mapping[str, Any]) -> Key:
         model_id, snapshot = str(request.get("model_id", "")), str(request.get("snapshot", ""))
         try:
-            self.jobs_dir.folder(model_id).snapshot_file(snapshot)
+            file = self.jobs_dir.folder(model_id).snapshot_file(snapshot).stat()
         except StorageError as error:
             raise BadRequest(error.message, advice=error.advice) from error
-        return model_id, snapshot, str(request.get("device") or "auto")
+        return model_id, snapshot, str(request.get("device") or "auto"), (file.st_ino, file.st_size, file.st_mtime_ns)
 
     def _answer(self, key: Key) -> Answer | None:
         """The answer once the model is loaded; one that is not there (any more: a training took its device) is started."""
@@ -81,7 +82,7 @@ class Predictors:
         return {"socket": str(process.socket)} if process.ready else None
 
     def _start(self, key: Key) -> PooledProcess:
-        model_id, snapshot, device = key
+        model_id, snapshot, device, _ = key
         self.pool.limit = self.limit + sum(len(one.used) for one in self.publications.all())  # what is published stays loaded
         gpu = self._gpu(device)
         base = self.pool.next_base()

@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.errors import BadRequest, DigitsError, LoadImageError
+from digits.errors import BadRequest, Conflict, DigitsError, LoadImageError
 from digits.ipc import message_server, messages
 from digits.ipc.scratch import StoredArray, scratch_folder
 from digits.predictor import server
 from digits.predictor.model import LoadedModel
+from digits.service.evaluations.predict import infer
+from digits.service.models.snapshots import Snapshot
 from digits.storage.folders import JobsDir
+from tests.builders import make_job
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
 from tests.waiting import wait_for
 
@@ -260,3 +263,13 @@ def test_a_gpu_that_fills_up_later_sends_the_model_to_the_cpu(tmp_path, monkeypa
     monkeypatch.setattr(model._predictor, "predict", full)
     assert model.predict(grey(250)[None, None])["output"].argmax() == 2
     assert model.device == "cpu"
+
+
+def test_an_answer_of_another_epoch_than_the_one_that_was_chosen_is_none(address, service, monkeypatch):
+    """As where a training writes its best snapshot anew between the choice and the loading."""
+    monkeypatch.setattr("digits.service.evaluations.predict._predictor", lambda *_: address)
+    model = make_job(service)
+    for snapshot in (Snapshot(1.0, "snapshots/best.safetensors"), Snapshot(5.0, "snapshots/epoch_5.safetensors")):
+        assert infer(service, model, [encoded(grey(250, 40))], snapshot).meta["epoch"] == 1.0
+    with pytest.raises(Conflict, match=r"best snapshot of .* is of epoch 1 by now, no longer of 5. Ask again."):
+        infer(service, model, [encoded(grey(250, 40))], Snapshot(5.0, "snapshots/best.safetensors"))

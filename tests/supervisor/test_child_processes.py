@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -78,6 +79,16 @@ def test_a_loaded_model_is_used_again(predictors: Callable[..., PredictorsUnderT
     assert one.request("a") == first
     assert one.request("b") != first
     assert one.about(first)[1:] == ["cpu", ""]
+
+
+def test_a_snapshot_that_was_written_anew_is_loaded_anew(predictors: Callable[..., PredictorsUnderTest], tmp_path: Path) -> None:
+    one = predictors()
+    first = one.request("a")
+    (tmp_path / "anew").write_bytes(b"weights")
+    os.replace(tmp_path / "anew", JobsDir(tmp_path).folder(MODEL).snapshots / "a")
+    second = one.request("a")
+    assert second != first
+    assert one.request("a") == second
 
 
 def test_a_model_that_does_not_load_says_why(predictors: Callable[..., PredictorsUnderTest]) -> None:

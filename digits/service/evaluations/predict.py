@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from digits import tasks
 from digits.domain.inference import Answering, main_output
 from digits.domain.training import TaskOptions
-from digits.errors import BadRequest, DataError, LimitExceeded
+from digits.errors import BadRequest, Conflict, DataError, LimitExceeded
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
 from digits.service import Service
@@ -221,13 +221,21 @@ def chunk_of(how: Answering) -> int:
 def request_predictor(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
     """Send a message to the model's predictor, starting it where there is none.
 
-    A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with, and
-    LimitExceeded where it needs more time or memory than the settings allow.
+    A predictor that was evicted between two requests is started once more. Raises the error the predictor answers with,
+    LimitExceeded where it needs more time or memory than the settings allow, and Conflict where a training has written another
+    best snapshot meanwhile.
     """
     try:
-        return _exchanged(service, model, snapshot, message)
+        answer = _exchanged(service, model, snapshot, message)
     except messages.CommunicationError:
-        return _exchanged(service, model, snapshot, message)
+        answer = _exchanged(service, model, snapshot, message)
+    loaded = answer.header.get("epoch", answer.header.get("meta", {}).get("epoch"))
+    if snapshot.is_between and loaded is not None and f"{float(loaded):g}" != f"{snapshot.epoch:g}":
+        raise Conflict(
+            f"The best snapshot of {model.name} is of epoch {loaded:g} by now, no longer of {snapshot.epoch:g}.",
+            advice="Ask again.",
+        )
+    return answer
 
 
 def _exchanged(service: Service, model: Job, snapshot: Snapshot, message: messages.Message) -> messages.Message:
