@@ -66,15 +66,16 @@ M = TypeVar("M", bound=FormModel)
 def parse(model: type[M], values: Mapping[str, Any]) -> M:
     """Read and check a form. Raises FormErrors with one list of messages per wrong field.
 
-    A boolean that is not sent takes its `unsent` value. Of a repeated field that holds one value the last counts.
+    A boolean that is not sent, or blank, takes its `unsent` value. Of a repeated field that holds one value the last counts.
     """
     errors: dict[str, list[str]] = {}
     cleaned: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         raw = values.get(name)
+        if _is_bool(info) and _is_blank(raw):
+            cleaned[name] = bool(extra_of(info).get("unsent"))
+            continue
         if raw is None:
-            if _is_bool(info):
-                cleaned[name] = bool(extra_of(info).get("unsent"))
             continue
         value = _clean(raw, info)
         if value is None and not _is_bool(info):
@@ -184,6 +185,11 @@ def _types(info: FieldInfo) -> tuple[Any, ...]:
 
 def _is_bool(info: FieldInfo) -> bool:
     return bool in _types(info)
+
+
+def _is_blank(raw: Any) -> bool:
+    last = raw[-1] if isinstance(raw, list | tuple) and raw else raw  # of a repeated field the last counts
+    return last is None or (isinstance(last, str) and not last.strip())
 
 
 def _is_list(info: FieldInfo) -> bool:

@@ -93,6 +93,13 @@ def test_fields_left_out_have_the_defaults_of_the_original(service: Service, mak
     assert spec.seed is not None, "a seed is drawn and kept"
 
 
+@pytest.mark.parametrize(
+    ("sent", "shuffles"), [("", True), (" ", True), ([""], True), ("true", True), ("0", False), ("false", False)]
+)
+def test_a_blank_shuffle_counts_as_not_given(service: Service, make: Make, sent: Any, shuffles: bool) -> None:
+    assert spec_of(service, make(shuffle=sent)[0]).shuffle is shuffles
+
+
 def test_a_model_waits_for_its_dataset_and_holds_its_text(service: Service, make: Make, dataset: Job) -> None:
     job = make(group_name="night")[0]
     assert service.store.parents(job.id) == [dataset.id]
