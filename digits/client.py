@@ -6,7 +6,10 @@ Holds: a client may be used by several threads. Whatever the server refuses is a
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 import os
 import time
 import urllib.error
@@ -20,6 +23,7 @@ PAGE = 500  # rows of one request
 POLL_SECONDS = 2.0
 TIMEOUT_SECONDS = 60.0
 ENDED = frozenset({"D", "A", "E"})
+PHASES = ("train", "val", "lr", "gradients")
 
 
 class ClientError(Exception):
@@ -76,8 +80,7 @@ class Client:
 
     def details(self, job_id: str) -> dict[str, Any]:
         """Everything that the page of a job says, as JSON."""
-        kind = self.job(job_id)["type"]
-        found: dict[str, Any] = self.get(f"/{kind}s/{_part(job_id)}.json")
+        found: dict[str, Any] = self.get(f"/jobs/{_part(job_id)}.json")
         return found
 
     def runs(self, query: str = "", **more: Any) -> Any:
@@ -86,19 +89,18 @@ class Client:
 
     def curves(self, job_ids: str | Sequence[str]) -> Any:
         """Every value that models measured, one line each: `id`, `phase` (train, val, lr, gradients), `step`, `epoch`, `name`,
-        `value`; as a pandas DataFrame, a list where pandas is not installed. Long curves of the training are thinned by the
-        server."""
+        `value`; as a pandas DataFrame, a list where pandas is not installed. What became no number is left out."""
         lines = [line for job_id in _list(job_ids) for line in self._points(job_id)]
         return _frame(lines, None)
 
     def _points(self, job_id: str) -> Iterator[dict[str, Any]]:
-        curves = self.get(f"/models/{_part(job_id)}/curves.json")["curves"]
-        for phase in ("train", "val", "lr", "gradients"):
-            series = curves[phase]
-            for name, values in series["values"].items():
-                for step, epoch, value in zip(series["step"], series["epoch"], values, strict=True):
-                    if value is not None:
-                        yield {"id": job_id, "phase": phase, "step": step, "epoch": epoch, "name": name, "value": value}
+        """By phase and name; of one of them in the order in which they were measured."""
+        lines = list(csv.DictReader(io.StringIO(str(self.get(f"/models/{_part(job_id)}/metrics.csv")))))
+        names = list(dict.fromkeys(line["name"] for line in lines))
+        for line in sorted(lines, key=lambda line: (PHASES.index(line["phase"]), names.index(line["name"]))):
+            if math.isfinite(value := float(line["value"] or "nan")):
+                step, epoch = int(line["step"]), float(line["epoch"])
+                yield {"id": job_id, "phase": line["phase"], "step": step, "epoch": epoch, "name": line["name"], "value": value}
 
     # -- doing ----------------------------------------------------------------------------------------------------
 
@@ -241,9 +243,10 @@ def _multipart(fields: Mapping[str, Any], file_field: str, file_name: str, data:
     boundary = uuid.uuid4().hex
     name = file_name.translate({ord(letter): f"%{ord(letter):02X}" for letter in '"\r\n'})
     parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{_text(value)}\r\n'.encode()
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{_text(one)}\r\n'.encode()
         for field, value in fields.items()
-        if value is not None
+        for one in (value if isinstance(value, list | tuple) else [value])
+        if one is not None
     ]
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{file_field}"; filename="{name}"\r\n'
     parts += [head.encode(), b"Content-Type: application/octet-stream\r\n\r\n", data, f"\r\n--{boundary}--\r\n".encode()]

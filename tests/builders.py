@@ -18,6 +18,7 @@ TYPE_NAMES = {
     Kind.MODEL: "Image Classification Model",
     Kind.EVALUATION: "Evaluation",
     Kind.PRETRAINED: "Pretrained Model",
+    Kind.EXPORT: "Export",
 }
 ROADS = {
     Status.INIT: (),

@@ -76,6 +76,15 @@ def test_numbers_and_the_sample(client: Client, web_server: RunningServer, monke
     assert [row["id"] for row in client.runs("group:paper")] == [job.id]
     assert example("best_runs", "samples").best_runs(client, "paper") == [("<b>best</b>", 0.75, 0.05)]
     assert client.details(job.id)["name"] == "<b>best</b>"
+    writer = EventWriter(web_server.service.folder(job.id).events_file, 1)
+    for step in range(3, 5003):
+        writer.emit(MetricEvent(step=step, epoch=step / 2, phase="train", values={"loss": 1 / step}))
+    writer.close()
+    losses = [point["value"] for point in client.curves(job.id) if point["phase"] == "train"]
+    assert losses == [1 / step for step in range(3, 5003)], "every one, not those that a page draws"
+    export = make_job(web_server.service, Kind.EXPORT, status=Status.DONE)
+    web_server.service.store.update(export.id, summary={"model_id": job.id})
+    assert "formats" in client.details(export.id)
 
     class Frame(list):
         def set_index(self, name: str) -> tuple[str, list]:
