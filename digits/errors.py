@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class DigitsError(Exception):
@@ -33,6 +34,14 @@ class BadRequest(DigitsError):
     """The request cannot be understood or is not possible as it stands."""
 
     status = 400
+
+
+class PartlyDone(BadRequest):
+    """Some of what was requested is refused, the rest is done; `done` is what the answer says of that."""
+
+    def __init__(self, message: str, done: Mapping[str, Any]) -> None:
+        self.done = dict(done)
+        super().__init__(message)
 
 
 class FormErrors(BadRequest):

@@ -89,7 +89,7 @@ def _plain(item: Any, name: str) -> str:
 
 
 def items(name: str) -> list[str] | None:
-    """A list: a JSON list, a repeated argument, or one text with commas between the items. None when it was not sent; the empty
+    """A list: a JSON list, a repeated argument, or one text `a, b` or `[a, b]`. None when it was not sent; the empty
     list when it was sent blank."""
     value = _json_body().get(name)
     if isinstance(value, list) and name not in request.args and name not in request.form:
@@ -97,7 +97,10 @@ def items(name: str) -> list[str] | None:
             raise BadRequest(f"{name} holds {shown(str(wrong[0]))}, which is no text.", advice="Send a list of texts.")
         return [str(item) for item in value]
     found = texts(name)
-    return found[0].split(",") if len(found) == 1 else found or None
+    if len(found) != 1:
+        return found or None
+    text = found[0].strip()
+    return (text[1:-1] if text.startswith("[") and text.endswith("]") else text).split(",")
 
 
 def sent_names() -> set[str]:
@@ -144,13 +147,14 @@ def job(*kinds: str) -> Job:
 
 
 def form_values() -> dict[str, Any]:
-    """All values sent: query string beneath the form (or JSON body); a repeated field is a list.
+    """All values sent: query string beneath the form (or JSON body), where that says something; a repeated field is a list.
 
     A page names its boxes in `boxes[]`: those that are not ticked, which browsers do not send, are `false`. Uploaded files
     are written below the uploads folder, but for a route that only reads; their field holds the file's absolute path (a list
     for several).
     """
-    found: dict[str, Any] = {**_flat(request.args.lists()), **_flat(request.form.lists()), **_json_body()}
+    found: dict[str, Any] = {**query_values(), **_flat(request.form.lists()), **_json_body()}
+    found |= {name: sent for name, sent in query_values().items() if isinstance(found[name], str) and not found[name].strip()}
     for name, files in () if only_reads() else request.files.lists():
         paths = [str(save_form_file(get_service(), sent.stream, sent.filename)) for sent in files if sent.filename]
         if paths:

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
 from digits.domain.query import QueryError
-from digits.errors import DigitsError, FormErrors, NotFound, Unauthorized, Unavailable
+from digits.errors import DigitsError, FormErrors, NotFound, PartlyDone, Unauthorized, Unavailable
 from digits.service.damage import explained
 from digits.service.files.uploads import Misplaced
 from digits.service.jobs import InUse
@@ -80,7 +80,7 @@ def _answer(error: Exception, status: int) -> Any:
         response = jsonify({"error": " ".join(filter(None, (body["message"], body.get("description"))))})
     elif wants_json():
         placed = {"position": error.position, "length": error.length} if isinstance(error, QueryError) else {}
-        response = jsonify({"error": {**body, **placed}, **placed})
+        response = jsonify({"error": {**body, **placed}, **placed, **(error.done if isinstance(error, PartlyDone) else {})})
     else:
         response = Response(render_template("error.html", error=body, status=status), mimetype="text/html")
     response.status_code = status

@@ -11,7 +11,7 @@ from digits import tasks
 from digits.domain.access import Scope
 from digits.domain.datasets import CHOSEN_RECORDS
 from digits.domain.jobs import OF_MODELS, Action, Kind
-from digits.errors import BadRequest, Forbidden, NotFound
+from digits.errors import BadRequest, Forbidden, NotFound, PartlyDone
 from digits.service import Service, rows, trash
 from digits.service import jobs as job_actions
 from digits.service.datasets.contents import CLASSIFICATION, is_classification
@@ -245,5 +245,5 @@ def _for_many(
     jobs, problems = job_actions.choose(service, arguments.texts("job_ids[]") or arguments.texts("job_ids"), user)
     problems += action(service, jobs)
     if problems:
-        raise BadRequest(" ".join(problems))
+        raise PartlyDone(" ".join(problems), more or {})
     return _text(done, **(more or {}))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
+from digits.errors import BadRequest
 from digits.storage.jobs.store import Job
 from digits.utils.values import whole
 from digits.web.http import arguments
@@ -22,7 +23,7 @@ WAKE_SECONDS = 1.0
 LOOK_SECONDS = 10.0  # how long an answer may outlive the session or the token that it was sent to
 END = b"event: end\ndata: {}\n\n"
 LINGER_SECONDS = 1.0  # after the row says that a job has ended, its last lines may still come
-MOST_JOBS = 50
+MOST_JOBS = 200  # that one connection follows; a comparison has 50
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -57,7 +58,10 @@ def events() -> Response:
     """
     resumed = _resumed()
     since = arguments.whole("list", None) if resumed is None else resumed
-    offsets = dict(_job_offset(text) for text in arguments.texts("job")[:MOST_JOBS])
+    wanted = arguments.texts("job")
+    if len(wanted) > MOST_JOBS:
+        raise BadRequest(f"These are {len(wanted):,} jobs; one connection follows {MOST_JOBS}.", advice="Open a second one.")
+    offsets = dict(map(_job_offset, wanted))
     known = get_service().store.find_many(set(offsets))
     offsets = {job_id: offset for job_id, offset in offsets.items() if job_id in known}
     return _stream(_shared_stream(get_live(), offsets, since, still_in()))

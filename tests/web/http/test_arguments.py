@@ -207,6 +207,13 @@ def test_options_of_inference_are_looked_up_in_the_form_first(client: FlaskClien
         assert (arguments.whole("top_n", 9), arguments.given("group"), arguments.given("notes")) == (3, "", None)
 
 
+def test_fields_of_forms_are_looked_up_in_the_body_first_and_blank_ones_count_as_not_sent(client: FlaskClient) -> None:
+    for body, found in (("b", "b"), ("", "a"), (" ", "a")):
+        for sent in ({"data": {"model_name": body}}, {"json": {"model_name": body}}):
+            with client.application.test_request_context("/x?model_name=a", method="POST", **sent):
+                assert arguments.form_values()["model_name"] == found
+
+
 def test_a_word_that_is_neither_yes_nor_no_leaves_the_default(client: FlaskClient) -> None:
     for word, said in {"checked": True, "t": True, "On": True, "1": True, "off": False, "f": False, "2": None, "": None}.items():
         with client.application.test_request_context("/", query_string={"wait": word}):

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from flask.testing import FlaskClient
 
 from digits.domain.events import LogEvent
 from digits.domain.jobs import Status
@@ -148,6 +149,25 @@ def test_two_hundred_watchers_get_every_line(web_server: RunningServer, job: Job
     for stream in streams:
         stream.close()
     assert received == [texts] * 200
+
+
+def test_a_damaged_line_is_sent_as_null_with_its_offset(web_server: RunningServer, job: Job) -> None:
+    ends = emit(web_server.service, job, "one", "two")
+    path = web_server.service.folder(job.id).events_file
+    path.write_bytes(path.read_bytes().replace(b'"one"', b'"0ne"'))
+    stream = EventStream(web_server, f"/jobs/{job.id}/events")
+    assert [(stream.next() or ("", "", {}))[1:] for _ in range(2)] == [
+        (str(ends[0]), None),
+        (str(ends[1]), _line(web_server.service, job, 1)),
+    ]
+    stream.close()
+
+
+def test_more_jobs_than_one_connection_follows_are_refused(client: FlaskClient) -> None:
+    jobs = [("job", f"20300101-000000-{number:04x}:0") for number in range(201)]
+    answer = client.get("/events", query_string=jobs, headers={"Accept": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json["error"]["message"] == "These are 201 jobs; one connection follows 200."
 
 
 def test_what_is_no_offset_is_refused(web_server: RunningServer, job: Job) -> None:

@@ -29,6 +29,8 @@ def job(service: Service) -> Job:
         {"json": {"tags": ["week 12", " best"]}},
         {"json": {"tags": "week 12,best"}},
         {"query_string": {"tags": "week 12,best"}},
+        {"data": {"tags": "[week 12, best]"}},
+        {"query_string": {"tags": " [week 12,best] "}},
     ],
 )
 def test_tags_are_a_list_or_text_with_commas(client: FlaskClient, service: Service, job: Job, sent: dict[str, Any]) -> None:

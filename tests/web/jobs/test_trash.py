@@ -42,6 +42,16 @@ def test_deleted_restored_deleted_for_good(client: FlaskClient, service: Service
     assert client.post(f"/jobs/{job.id}/restore.json").status_code == 404
 
 
+def test_undo_names_what_went_also_where_another_was_refused(client: FlaskClient, service: Service) -> None:
+    mine = make_job(service, status=Status.DONE)
+    foreign = make_job(service, status=Status.DONE, owner="somebody-else")
+    answer = client.delete("/jobs", data={"job_ids[]": [mine.id, foreign.id]}, headers=JSON)
+    assert (answer.status_code, answer.json["error"]["message"]) == (400, "1 job not permitted.")
+    assert answer.json["undo"] == [mine.id]
+    assert client.post("/trash/restore.json", data={"job_ids[]": answer.json["undo"]}).json["restored"] == [mine.id]
+    assert client.delete("/jobs", data={"job_ids[]": [foreign.id]}, headers=JSON).json["undo"] == []
+
+
 def test_what_is_somebody_elses_is_only_seen(client: FlaskClient, service: Service) -> None:
     foreign = make_job(service, name="theirs", status=Status.DONE, owner="somebody-else")
     mine = [make_job(service, Kind.DATASET, status=Status.DONE) for _ in range(2)]

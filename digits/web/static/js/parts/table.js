@@ -625,7 +625,9 @@ export class JobTable {
       for (const { path, data } of call.more ?? []) await request(path, { method: call.method, data });
       sayDeleted(call.done, answer?.undo, () => this.load());
     } catch (error) {
-      toast(/** @type {Error} */ (error).message, "error");
+      const { message, value } = /** @type {import("./request.js").RequestError} */ (error);
+      if (value?.undo?.length) sayDeleted(message, value.undo, () => this.load()); // the others were deleted
+      else toast(message, "error");
     }
     this.load();
   }
