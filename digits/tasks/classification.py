@@ -87,8 +87,8 @@ class Classification(Task):
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
-        """`top` (`[label, percent]`, best first; empty where the scores are no numbers) and `correct`, as accuracy counts it, of
-        probabilities (K,) and a scalar."""
+        """`top` (`[label, percent]`, best first; empty where the scores are no numbers) and `correct`, as accuracy counts it
+        (None where no truth is known), of probabilities (K,) and a scalar."""
         import numpy as np
 
         from digits.metrics.accuracy import comparable, rank
@@ -98,7 +98,7 @@ class Classification(Task):
         top = [[labels.class_labels[i], finite(100 * float(scores[i]))] for i in best]
         real = -1 if truth is None else int(truth)
         hit = 0 <= real < len(scores) and bool(rank(scores[None], np.array([real]))[0] == 0)
-        return {"top": top, "correct": truth is None or hit}
+        return {"top": top, "correct": None if truth is None else hit}
 
     def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
         """The most probable classes with their percentages."""

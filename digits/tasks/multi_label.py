@@ -125,7 +125,7 @@ class MultiLabel(Task):
     ) -> dict[str, Any]:
         """Of an output and a truth (K,): `top` (`[label, percent]`, best first), in the same order their `thresholds` in percent,
         `found` (labels with at least their threshold), `true` (None where no truth is known) and `correct`: whether the two are
-        the same, but for labels of which nothing is known."""
+        the same, but for labels of which nothing is known (None where no truth is)."""
         import numpy as np
 
         names = labels.class_labels
@@ -135,12 +135,13 @@ class MultiLabel(Task):
         real = None if truth is None else filled(truth, len(scores)) > 0
         told = np.isin(np.arange(len(scores)), labels.missing, invert=True)
         best = (-scores).argsort(kind="stable")[: max(TOP, int(found.sum()))]
+        same = None if real is None else bool((found == real)[told].all() and np.isfinite(scores).all())
         return {
             "top": [[names[i], finite(100 * float(scores[i]))] for i in best],
             "thresholds": [100 * thresholds[i] for i in best],
             "found": [name for name, value in zip(names, found, strict=False) if value],
             "true": None if real is None else [name for name, value in zip(names, real, strict=False) if value],
-            "correct": real is None or bool((found == real)[told].all() and np.isfinite(scores).all()),
+            "correct": same,
         }
 
     def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:

@@ -151,6 +151,9 @@ def test_the_samples_and_the_scripts_name_the_labels(tmp_path: Path) -> None:
     assert described["thresholds"] == pytest.approx([95, 50, 10])  # in the order of the scores
     shorter = get("multi_label").describe_output(output, np.array([1]), labels, given)  # of a data set that knows fewer labels
     assert (shorter["true"], shorter["correct"]) == (["top"], False)
+    unknown = get("multi_label").describe_output(output, None, labels, given)
+    assert (unknown["found"], unknown["true"], unknown["correct"]) == (["left", "bottom"], None, None), "neither right nor wrong"
+    assert get("classification").describe_output(output, None, labels)["correct"] is None
     assert get("multi_label").describe_label(np.array([1, 0, 1]), labels) == "top, bottom"
     meta = {
         "class_labels": list(NAMES),

@@ -272,7 +272,7 @@ def _ranked(row: Row, result: dict[str, Any]) -> dict[str, Any]:
         "unknown": row.unknown_label >= 0,
         "metrics": {LOSS: row.loss},
         "top": [[labels[number], finite(100 * score)] for number, score in row.top[:TOP]],
-        "correct": row.correct is not False,
+        "correct": row.correct,
     }
 
 

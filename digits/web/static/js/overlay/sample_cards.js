@@ -69,8 +69,8 @@ class ClassesCard {
    */
   show({ top, correct, thresholds, found, true: labels }) {
     const real = labels ?? [this.sample.truth];
-    this.root.classList.toggle("is-wrong", !correct);
-    this.wrong.hidden = correct;
+    this.root.classList.toggle("is-wrong", correct === false);
+    this.wrong.hidden = correct !== false;
     const lines = top.map((/** @type {[string, number | null]} */ [label, share], /** @type {number} */ i) => {
       const isFound = found?.includes(label);
       const line = { class: real.includes(label) ? "is-true" : "", style: `--share: ${share ?? 0}%` };
