@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.datasets import ENTRY_SECONDS, MAX_LEFT_OUT
+from digits.domain.notifications import is_sender
 from digits.domain.training import CHECKPOINT_SECONDS
 from digits.errors import ConfigError
 from digits.utils.masking import masked
@@ -166,6 +167,11 @@ class Settings:
         return int(self.jobs_mode, 8)
 
     @property
+    def mail_sender(self) -> str:
+        """From whom notifications by e-mail come."""
+        return self.smtp_from or self.smtp_user or "digits@localhost"
+
+    @property
     def name(self) -> str:
         return self.server_name or socket.gethostname()
 
@@ -284,12 +290,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         )
     if settings.trash_days > MOST_DAYS:
         raise ConfigError(f"{sources['trash_days']}: trash_days is {settings.trash_days}, expected at most {MOST_DAYS:,}.")
-    if settings.smtp_security not in SMTP_SECURITY:
-        raise ConfigError(
-            f"{sources['smtp_security']}: smtp_security is {settings.smtp_security!r}, expected one of {SMTP_SECURITY}."
-        )
-    if not 1 <= settings.smtp_port <= 65535:
-        raise ConfigError(f"{sources['smtp_port']}: smtp_port is {settings.smtp_port}, expected 1 to 65535.")
+    _check_mail(settings, sources)
     try:
         settings.proxy_networks()
     except ValueError as error:
@@ -309,6 +310,28 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(
             f"{sources['public_url']}: public_url is {masked(settings.public_url, whole=True)!r},"
             " expected something like https://digits.example.org."
+        )
+
+
+def _check_mail(settings: Settings, sources: Mapping[str, str]) -> None:
+    if settings.smtp_security not in SMTP_SECURITY:
+        raise ConfigError(
+            f"{sources['smtp_security']}: smtp_security is {settings.smtp_security!r}, expected one of {SMTP_SECURITY}."
+        )
+    if not 1 <= settings.smtp_port <= 65535:
+        raise ConfigError(f"{sources['smtp_port']}: smtp_port is {settings.smtp_port}, expected 1 to 65535.")
+    for name in ("smtp_user", "smtp_password"):  # neither is shown
+        if not getattr(settings, name).isascii():
+            raise ConfigError(f"{sources[name]}: {name} has letters beyond ASCII, with which Python logs in at no mail server.")
+    try:
+        settings.smtp_host.encode("idna")
+    except UnicodeError as error:
+        raise ConfigError(f"{sources['smtp_host']}: smtp_host is {settings.smtp_host!r}, which is no name of a host.") from error
+    if not is_sender(settings.mail_sender):
+        name = "smtp_from" if settings.smtp_from else "smtp_user"
+        raise ConfigError(
+            f"{sources[name]}: {name} is {getattr(settings, name)!r}, from which no mail can come.",
+            advice="Set smtp_from to an address, such as digits@example.org, or digits <digits@example.org>.",
         )
 
 

@@ -42,6 +42,14 @@ from digits.supervisor import logs
         ("DIGITS_URL_PREFIX", "/a b", "url_prefix is '/a b', expected"),
         ("DIGITS_URL_PREFIX", "/digits/", "url_prefix is '/digits/', expected"),
         ("DIGITS_PUBLIC_URL", "javascript:alert(1)", "public_url is 'javascript:alert(1)', expected something like https://"),
+        ("DIGITS_SMTP_PASSWORD", "gehüim", "smtp_password has letters beyond ASCII"),
+        ("DIGITS_SMTP_USER", "jürgen", "smtp_user has letters beyond ASCII"),
+        ("DIGITS_SMTP_HOST", "mail..example", "smtp_host is 'mail..example', which is no name of a host"),
+        ("DIGITS_SMTP_FROM", "digits server <", "smtp_from is 'digits server <', from which no mail can come. Set smtp_from"),
+        ("DIGITS_SMTP_FROM", "digits server", "smtp_from is 'digits server', from which"),
+        ("DIGITS_SMTP_FROM", "a@b.org, c@d.org", "smtp_from is 'a@b.org, c@d.org', from which"),
+        ("DIGITS_SMTP_FROM", "a@b.org\nBcc: c@d.org", "smtp_from is 'a@b.org\\nBcc: c@d.org', from which"),
+        ("DIGITS_SMTP_USER", "the user", "smtp_user is 'the user', from which no mail can come. Set smtp_from"),
         ("DIGITS_PUBLIC_URL", "https://ada:s3cret@lab.example", "public_url is 'https://ada:***@lab.example', expected"),
     ],
 )
@@ -49,6 +57,12 @@ def test_a_value_that_does_not_fit_is_named_with_its_source(variable: str, value
     with pytest.raises(ConfigError) as error:
         load(environ={variable: value, "XDG_CONFIG_HOME": "/nonexistent"})
     assert str(error.value).startswith(f"{variable}: {said}")
+
+
+@pytest.mark.parametrize("sender", ["digits@example.org", "digits <digits@example.org>", '"Lab, digits" <d@e.org>', "root"])
+def test_mail_may_come_from_an_address_with_and_without_a_name(sender: str) -> None:
+    environ = {"DIGITS_SMTP_FROM": sender, "DIGITS_SMTP_USER": "the user", "XDG_CONFIG_HOME": "/nonexistent"}
+    assert load(environ=environ).settings.mail_sender == sender
 
 
 def test_only_addresses_of_this_machine_itself_are_loopback() -> None:

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from email.message import EmailMessage
+from email.utils import getaddresses
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,6 +96,17 @@ def address_problem(address: str) -> str:
     if not fits or len(address) > LONGEST_ADDRESS or not address.isprintable() or " " in address:
         return "This is no address. Write one that begins with https:// or http://."
     return "A user and a password in an address are not sent." if "@" in parts.netloc else ""
+
+
+def is_sender(text: str) -> bool:
+    """Whether mail can come from this: an address, or a name and an address, such as `digits <digits@example.org>`."""
+    mail = EmailMessage()
+    try:
+        mail["From"] = text
+        found = getaddresses([str(mail["From"])])
+    except Exception:  # its parser raises many kinds, of half an address as of several lines
+        return False
+    return len(found) == 1 and bool(found[0][1]) and " " not in found[0][1]
 
 
 @dataclass(frozen=True)

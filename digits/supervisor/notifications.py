@@ -7,10 +7,12 @@ further, and is made but once; what was sent when the server was killed before i
 from __future__ import annotations
 
 import logging
+import os
 import smtplib
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from email.message import EmailMessage
 from typing import Any
@@ -142,6 +144,9 @@ class Notifier:
             except SQLAlchemyError as error:
                 logger.debug("Notifications wait: %s", error)
                 self._leaving.wait(POLL_SECONDS)
+            except Exception:  # there is no other thread that would send the next one
+                logger.exception("Notifications wait, and go on at the next one")
+                self._leaving.wait(POLL_SECONDS)
             self._wake.wait()
             self._wake.clear()
 
@@ -154,6 +159,8 @@ class Notifier:
             error, refused = str(problem), True
         except (OSError, smtplib.SMTPException, LoadImageError) as problem:
             error = str(problem) or type(problem).__name__
+        except Exception as problem:  # a library's, about a setting or an answer: it costs this one alone
+            error = _place_of(problem)
         if not error:
             self.notifications.settle(notification.id, SENT, attempts)
             return
@@ -182,6 +189,12 @@ class Notifier:
             raise OSError(f"The webhook answered {status} {reason}.")
 
 
+def _place_of(error: Exception) -> str:
+    """What was raised and where; not its words, which may show a password or the address of a webhook."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"It cannot be sent: {type(error).__name__} in {place.name} ({os.path.basename(place.filename)}, line {place.lineno})."
+
+
 def message_of(job: Job, event: str, text: str, public_url: str) -> Message:
     """What is said of a job."""
     words = {"done": "Done", "failed": "Failed", "best": "New best", "stalled": "Stalled"}[event]
@@ -205,7 +218,7 @@ def send_mail(settings: Settings, to: str, message: Message) -> None:
         raise Refused("No mail server is set (setting smtp_host).")
     mail = EmailMessage()
     mail["Subject"] = f"[digits] {message.title}"
-    mail["From"] = settings.smtp_from or settings.smtp_user or "digits@localhost"
+    mail["From"] = settings.mail_sender
     mail["To"] = to
     mail.set_content("\n\n".join(filter(None, (message.title, message.text, message.url))) + "\n")
     secure = ssl.create_default_context()

@@ -47,11 +47,17 @@ class Hook(http.server.BaseHTTPRequestHandler):
 
 
 class Mail(socketserver.StreamRequestHandler):
-    """Enough of SMTP for one message."""
+    """Enough of SMTP for one message; the answers to RCPT and MAIL that `answers` has come first."""
 
     def handle(self) -> None:
         self.wfile.write(b"220 here\r\n")
         while line := self.rfile.readline().strip():
+            if answers := self.server.answers.get(line[:4].upper()):  # type: ignore[attr-defined]
+                self.wfile.write(answers.pop(0))
+                continue
+            if line[:4].upper() == b"EHLO":
+                self.wfile.write(b"250-here\r\n250 AUTH PLAIN\r\n")
+                continue
             if line.upper() == b"DATA":
                 self.wfile.write(b"354 go on\r\n")
                 lines = []
@@ -79,7 +85,7 @@ def hooks() -> Iterator[Hooks]:
 @pytest.fixture
 def mail() -> Iterator[Any]:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mail)
-    server.got = []  # type: ignore[attr-defined]
+    server.got, server.answers = [], {}  # type: ignore[attr-defined]
     yield from serving(server)
 
 
@@ -140,6 +146,44 @@ def test_what_fails_is_tried_again_and_given_up(world: World, hooks: Hooks, mail
     service_of.test(world.service, "anna")
     world.until(lambda: service_of.log(world.service, "anna")[0]["state"] == "failed")
     assert service_of.log(world.service, "anna")[0]["error"] == "The webhook answered 404 Not Found."
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"smtp_user": "digits", "smtp_password": "gehüim"}, "UnicodeEncodeError in auth"),
+        ({"smtp_from": "digits server <"}, "IndexError in "),
+        ({"smtp_host": "a..b"}, "UnicodeError in "),
+    ],
+    ids=["password", "sender", "host"],
+)
+def test_a_wrong_mail_setting_costs_the_mail_and_no_more(
+    world: World, hooks: Hooks, mail: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
+) -> None:
+    monkeypatch.setattr("digits.supervisor.notifications.PAUSES", (0.0,) * len(PAUSES))
+    kept = supervise(world, mail, **settings)
+    kept.save("anna", Choices(email="anna@example.org", webhook=f"{hooks.url}/a"))
+    service_of.test(world.service, "anna")
+    world.until(lambda: states(world) == [("test", "email", "failed"), ("test", "webhook", "sent")])
+    (error,) = [one["error"] for one in service_of.log(world.service, "anna") if one["channel"] == "email"]
+    assert error.startswith(f"It cannot be sent: {said}")
+    assert "ü" not in error
+    service_of.test(world.service, "anna")
+    world.until(lambda: len(hooks.got) == 2)
+
+
+def test_the_thread_outlives_whatever_befalls_it(world: World, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, troubles = supervise(world), [RuntimeError("once")]
+
+    def forget(self: Notifications, now: float) -> None:
+        if troubles:
+            raise troubles.pop()
+
+    monkeypatch.setattr(Notifications, "forget", forget)
+    kept.save("anna", Choices(webhook=f"{hooks.url}/a"))
+    service_of.test(world.service, "anna")
+    world.until(lambda: len(hooks.got) == 1)
+    assert troubles == []
 
 
 def test_private_addresses_need_the_setting(world: World, hooks: Hooks) -> None:
