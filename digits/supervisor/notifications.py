@@ -233,5 +233,16 @@ def send_mail(settings: Settings, to: str, message: Message) -> None:
             server.login(settings.smtp_user, settings.smtp_password)
         try:
             server.send_message(mail)
-        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
-            raise Refused(f"The mail server refuses the address: {error}") from error
+        except smtplib.SMTPRecipientsRefused as error:
+            (answer,) = error.recipients.values()  # there is but one
+            raise _refusal(*answer) from error
+        except smtplib.SMTPSenderRefused as error:
+            raise _refusal(error.smtp_code, error.smtp_error) from error
+
+
+def _refusal(code: int, said: bytes | str) -> Exception:
+    """What a mail server's answer to an address means: those from 400 to 499 are for now, of greylists and full boxes."""
+    words = f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+    if 400 <= code < 500:
+        return OSError(f"The mail server does not take the address now: {words}")
+    return Refused(f"The mail server refuses the address: {words}")

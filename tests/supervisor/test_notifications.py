@@ -148,6 +148,25 @@ def test_what_fails_is_tried_again_and_given_up(world: World, hooks: Hooks, mail
     assert service_of.log(world.service, "anna")[0]["error"] == "The webhook answered 404 Not Found."
 
 
+def test_what_a_mail_server_does_not_take_now_is_tried_again(world: World, mail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.supervisor.notifications.PAUSES", (0.0, 0.0, 60.0))
+    kept = supervise(world, mail)
+    mail.answers = {b"RCPT": [b"451 4.7.1 Greylisted\r\n", b"450 busy\r\n"]}
+    kept.save("anna", Choices(email="anna@example.org"))
+    service_of.test(world.service, "anna")
+    world.until(lambda: states(world) == [("test", "email", "sent")])
+    assert len(mail.got) == 1
+    mail.answers = {b"MAIL": [b"452 full\r\n"] * 3}
+    service_of.test(world.service, "anna")
+    world.until(lambda: kept.log("anna")[0].attempts == 3)
+    assert kept.log("anna")[0].state == "waiting"
+    assert kept.log("anna")[0].error == "The mail server does not take the address now: 452 full"
+    mail.answers = {b"MAIL": [b"550 not you\r\n"]}
+    service_of.test(world.service, "anna")
+    world.until(lambda: kept.log("anna")[0].state == "failed")
+    assert (kept.log("anna")[0].attempts, kept.log("anna")[0].error) == (1, "The mail server refuses the address: 550 not you")
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
