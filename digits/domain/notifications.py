@@ -58,6 +58,10 @@ class Choices:
         found = {name: getattr(self, name) for name in ("email", *WEBHOOKS) if getattr(self, name)}
         return {**({"browser": ""} if self.browser else {}), **found}
 
+    def token_for(self, address: str) -> str:
+        """The token to send to an ntfy address: the one that was chosen with an address of the same server, else none."""
+        return self.ntfy_token if self.ntfy and topic_of(address)[0] == topic_of(self.ntfy)[0] else ""
+
     def check(self) -> None:
         """Raises FormErrors for a choice that cannot be."""
         problems: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """What a user is notified of, and where: choices, a test, the log. The supervisor finds and delivers them.
 
-Holds: addresses of webhooks and tokens leave masked; what comes back masked is what it was.
+Holds: addresses of webhooks and tokens leave masked; what comes back masked is what it was. A token stays with the server that it
+was given for: who sends another address gives its token anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from digits.domain.notifications import HIDDEN, WEBHOOKS, Choices, Message
-from digits.errors import BadRequest
+from digits.errors import BadRequest, FormErrors
 from digits.service import Service
 from digits.storage.notifications import Notification, Notifications
 
@@ -27,6 +28,12 @@ def save(service: Service, user: str, changes: dict[str, Any]) -> Choices:
     kept = {name: secret[name] for name, value in changes.items() if name in secret and HIDDEN in str(value)}
     chosen = replace(known, **{**changes, **kept})
     chosen.check()
+    if "ntfy_token" in kept or "ntfy_token" not in changes:
+        chosen = replace(chosen, ntfy_token=known.token_for(chosen.ntfy))
+        if known.ntfy_token and chosen.ntfy and not chosen.ntfy_token:
+            raise FormErrors(
+                {"ntfy_token": ["The one that is kept is for another server. Give the one for this server, or none."]}
+            )
     Notifications(service.store.engine).save(user, chosen)
     return chosen
 

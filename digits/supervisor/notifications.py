@@ -175,7 +175,8 @@ class Notifier:
             send_mail(self.settings, notification.target, notification.message)
             return
         choices = self.notifications.choices(notification.user) or Choices()
-        request = request_of(notification.channel, notification.target, notification.message, choices.ntfy_token)
+        token = choices.token_for(notification.target) if notification.channel == "ntfy" else ""
+        request = request_of(notification.channel, notification.target, notification.message, token)
         try:
             status, reason = post(*request, private=self.settings.notify_private)
         except LoadImageError as error:

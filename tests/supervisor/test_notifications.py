@@ -167,6 +167,21 @@ def test_what_a_mail_server_does_not_take_now_is_tried_again(world: World, mail:
     assert (kept.log("anna")[0].attempts, kept.log("anna")[0].error) == (1, "The mail server refuses the address: 550 not you")
 
 
+def test_a_new_token_is_not_sent_to_the_address_before_it(world: World, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.supervisor.notifications.PAUSES", (1.0,) * len(PAUSES))
+    kept, new = supervise(world), Hooks()
+    hooks.answers = [500]
+    kept.save("anna", Choices(ntfy=f"{hooks.url}/topic", ntfy_token="tk_old"))
+    service_of.test(world.service, "anna")
+    world.until(lambda: len(hooks.got) == 1)
+    for _ in serving(new):
+        kept.save("anna", Choices(ntfy=f"{new.url}/topic", ntfy_token="tk_new"))
+        service_of.test(world.service, "anna")
+        world.until(lambda: len(hooks.got) == 2 and len(new.got) == 1)
+    assert [token for *_, token in hooks.got] == ["Bearer tk_old", ""]
+    assert [token for *_, token in new.got] == ["Bearer tk_new"]
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

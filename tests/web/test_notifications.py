@@ -55,6 +55,27 @@ def test_what_cannot_be_chosen(client: FlaskClient, service: Service, field: str
     assert service_of.choices_of(service, USER) == service_of.Choices()
 
 
+def test_a_token_goes_to_no_other_server_than_it_was_given_for(client: FlaskClient, service: Service) -> None:
+    def send(**fields: str) -> int:
+        return client.post("/notifications.json", data=fields).status_code
+
+    assert send(ntfy="https://ntfy.sh/one", ntfy_token="tk_1") == 200
+    assert send(ntfy="https://ntfy.sh/two") == 200
+    for kept in ({}, {"ntfy_token": "***"}):
+        refused = client.post("/notifications.json", data={"ntfy": "https://other.example/one", **kept})
+        assert refused.json["errors"] == {
+            "ntfy_token": ["The one that is kept is for another server. Give the one for this server, or none."]
+        }
+    chosen = service_of.choices_of(service, USER)
+    assert (chosen.ntfy, chosen.ntfy_token) == ("https://ntfy.sh/two", "tk_1")
+    assert send(ntfy="https://other.example/one", ntfy_token="") == 200
+    assert service_of.choices_of(service, USER).ntfy_token == ""
+    assert send(ntfy_token="tk_2") == 200
+    assert send(ntfy="") == 200
+    assert send(ntfy="https://third.example/one") == 200, "it went with its address"
+    assert service_of.choices_of(service, USER).ntfy_token == ""
+
+
 def test_a_test_goes_to_the_browser_too(client: FlaskClient, service: Service) -> None:
     assert client.post("/notifications/test.json").status_code == 400
     assert client.get("/notifications/new.json").json == {"rows": [], "last": 0}
