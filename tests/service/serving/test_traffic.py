@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from digits.predictor.requests import moments
+from digits.service import Service
+from digits.service.serving import Serving
 from digits.service.serving.traffic import QueueFull, Traffic, drift_of
 from digits.storage.publications import Publication, Version
 
@@ -41,6 +43,15 @@ def test_places_are_limited_for_each_name_and_for_all() -> None:
     traffic.forget("other")
     traffic.leave(other)  # a request that was at work when the name was taken back
     assert traffic.of_name("other")[0] == 1
+
+
+def test_all_names_together_have_half_of_the_threads(service: Service) -> None:
+    settings, others = replace(service.settings, web_threads=9), [replace(NAME, name=f"name{i}") for i in range(5)]
+    traffic = Serving.open(Service(settings, service.jobs_dir, service.store)).traffic
+    for other in others[:4]:
+        traffic.enter(other)
+    with pytest.raises(QueueFull, match="4 requests of all published names"):
+        traffic.enter(others[4])
 
 
 def test_latency_is_that_of_good_answers() -> None:
