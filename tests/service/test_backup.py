@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,11 @@ from digits.errors import BadRequest, ConfigError
 from digits.service import Service, accounts, views
 from digits.service.backup import ABOUT, back_up, dump_postgresql
 from digits.service.files import uploads
+from digits.service.serving import Serving, names
 from digits.storage.events import valid_events
+from digits.storage.publications import Publication, Version
 from tests.builders import make_job
+from tests.conftest import USER
 from tests.faults.test_workers import steps_of
 from tests.postgresql import postgresql
 from tests.supervisor.conftest import World, world  # noqa: F401
@@ -147,3 +151,26 @@ def test_a_postgresql_is_dumped_and_restored(cluster: str, elsewhere: Path, monk
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="Install postgresql-client"):
         dump_postgresql(make_url(cluster), elsewhere / "database.dump")
+
+
+# -- published names ----------------------------------------------------------------------------------------------
+
+
+def test_published_names_are_part_of_a_backup_with_their_versions_and_tokens(service: Service, elsewhere: Path) -> None:
+    model = make_job(service, status=Status.DONE)
+    version = Version(1, model.id, model.name, "snapshot", 1.0, "classification", "pytorch", 0.0)
+    made = Publication("digits", USER, 0.0, active=2, previous=1, versions=(version, replace(version, number=2)))
+    serving = Serving.open(service)
+    for name in ("digits", "gone"):
+        serving.publications.change(name, lambda _, name=name: replace(made, name=name))
+    token, published = names.add_token(serving, "digits", USER)
+    back_up(service, elsewhere / "new")
+    names.unpublish(serving, "gone", USER)
+    back_up(service, elsewhere / "new")
+    opened = Service.open(Settings(jobs_dir=str(elsewhere / "new"), auth=False))
+    kept = Serving.open(opened)
+    assert kept.publications.names() == ["digits"], "what was taken back does not come back"
+    assert names.find(kept, "digits") == published
+    assert names.opens(names.find(kept, "digits"), token) is not None
+    assert token not in "".join(path.read_text() for path in (elsewhere / "new" / ".digits" / "serve").iterdir())
+    opened.close()
