@@ -103,6 +103,26 @@ def test_tiles_of_labels_take_the_highest() -> None:
     assert answering(Known(labels, share), Answering(0.0)).predict(pictures)["output"].tolist() == [[1.0, 1.0]]
 
 
+def test_ten_thousand_tiles_are_answered_and_no_more() -> None:
+    def predict(height: int) -> np.ndarray:  # tiles of 16 begin every 8 pixels
+        picture = np.zeros((1, 1, height, 16 + 99 * 8), np.uint8)
+        return answering(Known(CLASS, share), Answering(0.5)).predict(picture)["tiles"]
+
+    assert predict(16 + 99 * 8).shape == (1, 2, 100, 100)
+    with pytest.raises(
+        DataError, match=r"picture of 808×816 pixels would need 10,100 tiles of 16×16; at most 10,000 are answered"
+    ):
+        predict(16 + 100 * 8)
+
+
+def test_answers_of_more_numbers_than_fit_into_a_gibibyte_are_refused() -> None:
+    def flat(batch: np.ndarray) -> dict[str, np.ndarray]:
+        return {"output": np.broadcast_to(np.float32(0), (len(batch), 2**14 + 1, 16, 16))}
+
+    with pytest.raises(DataError, match=r"picture of 128×128 pixels would have 268,451,840 numbers .*; at most 268,435,456 are"):
+        answering(Known(MAP, flat), Answering(0.0)).predict(np.zeros((1, 1, 128, 128), np.uint8))
+
+
 @pytest.mark.parametrize("tta", [("hflip",), ("vflip",), ("hflip", "vflip"), ("turns",), ALL])
 def test_what_turns_with_the_picture_is_not_changed(tta: tuple[str, ...]) -> None:
     pictures = noise(2, 1, 16, 16)

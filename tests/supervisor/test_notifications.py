@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from digits.domain.events import WarningEvent
 from digits.domain.jobs import Action, Kind, Status
-from digits.domain.notifications import Choices
+from digits.domain.notifications import Choices, Message
 from digits.service import notifications as service_of
+from digits.storage.jobs.tables import NotificationRow
 from digits.storage.notifications import Notifications
 from digits.supervisor.notifications import PAUSES
 from tests.supervisor.conftest import World
@@ -218,6 +220,20 @@ def test_the_thread_outlives_whatever_befalls_it(world: World, hooks: Hooks, mon
     service_of.test(world.service, "anna")
     world.until(lambda: len(hooks.got) == 1)
     assert troubles == []
+
+
+def test_what_was_sent_is_listed_for_thirty_days(world: World, hooks: Hooks) -> None:
+    kept = supervise(world)
+    for days in (31, 29):
+        kept.add("anna", Choices(browser=True), "", str(days), Message("done", f"{days} days ago", ""))
+        aged = update(NotificationRow).where(NotificationRow.created > time.time() - 3600)
+        with kept.engine.begin() as connection:
+            connection.execute(aged.values(created=time.time() - days * 86400))
+    assert [one["title"] for one in service_of.log(world.service, "anna")] == ["29 days ago", "31 days ago"]
+    kept.save("anna", Choices(webhook=hooks.url))
+    service_of.test(world.service, "anna")
+    world.until(lambda: len(hooks.got) == 1)
+    assert [one["title"] for one in service_of.log(world.service, "anna")] == ["A test of digits", "29 days ago"]
 
 
 def test_private_addresses_need_the_setting(world: World, hooks: Hooks) -> None:
