@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from flask.testing import FlaskClient
 
 import digits
 from digits import errors
@@ -148,6 +149,40 @@ def test_each_promise_of_a_table_names_a_test_that_there_is(page: str, rows: int
     tests = ROOT / "tests"
     gone = [name for _, named, _ in promises for name in named if not (tests / name.removeprefix("tests/")).is_file()]
     assert gone == []
+
+
+ADDRESS = re.compile(r"`(/[^`\s?\[]*)[^`\s]*`")
+CALL = re.compile(r"((?:GET|PUT|POST|DELETE)(?:, (?:GET|PUT|POST|DELETE))*) (`/[^`]*`(?:, `/[^`]*`)*)")
+NUMBER = re.compile(r"\b(ROW|STEP)\b")  # of the placeholders; the others stand for texts
+ENDING = "/json"  # is added to an address
+
+
+def test_every_address_of_the_documentation_exists(client: FlaskClient) -> None:
+    """As it stands there, or as the beginning of others, where one of our addresses begins so at all."""
+    rules = [rule.rule for rule in client.application.url_map.iter_rules()]
+    areas = {re.split(r"[/.]", rule)[1] for rule in rules}
+    known = client.application.url_map.bind("")
+    found, gone = set(), []
+    for page in DOCS.glob("*.md"):
+        for address in ADDRESS.findall(page.read_text()):
+            if address == ENDING or (page.name != "rest.md" and re.split(r"[/.]", address)[1] not in areas):
+                continue  # a file or folder, or another program's
+            found.add(address)
+            begins = any(rule.startswith(f"{address.rstrip('/…')}/") for rule in rules)
+            gone += [] if begins or known.allowed_methods(NUMBER.sub("1", address)) else [f"{page.name}: {address}"]
+    assert gone == []
+    assert len(found) > 130
+
+
+def test_every_address_of_the_rest_page_takes_the_methods_that_stand_before_it(client: FlaskClient) -> None:
+    known, tried, wrong = client.application.url_map.bind(""), 0, []
+    for methods, addresses in CALL.findall(text("rest.md")):
+        for address in ADDRESS.findall(addresses):
+            tried += 1
+            missing = set(methods.split(", ")) - set(known.allowed_methods(address))
+            wrong += [f"{method} {address}" for method in missing]
+    assert wrong == []
+    assert tried > 75
 
 
 def test_each_pool_is_described_with_its_size() -> None:
