@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from digits.metrics.base import MAX_CLASSES_SHOWN, Metric, PictureColumns, mean_known
-from digits.metrics.box_matches import REGION, UNASKED, counting, matched
+from digits.metrics.box_matches import REGION, UNASKED, counting, matched, most_detections
 from digits.metrics.box_overlap import covered, iou
 from digits.storage.records.boxes import BOX_IGNORED, coordinates
 
 SCORE = 0.5  # the threshold of `precision` and `recall` unless another is given
 IOU = 0.5
-LEAST_DETECTIONS = 100  # per picture that count, as COCO has it; more where a picture has more objects
 NO_AREA = -1.0  # outside COCO's range of areas, so the object is matched but does not count
 ANY_AREA = [[0.0, 1e10]]
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}  # areas in pixels, as COCO has them
@@ -61,7 +60,7 @@ class BoxPrecision(Metric):
     def of_pictures(self, chosen: np.ndarray) -> PictureColumns:
         """Of each detection that counts `scores`, `classes`, `right` and `void` (bits, see `box_matches.matched`); `objects`,
         the classes of what must be found."""
-        most = max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in self.pictures)])
+        most = most_detections(self.pictures)
         found: dict[str, list[np.ndarray]] = {name: [] for name in ("scores", "classes", "right", "void", "objects")}
         for detections, boxes in (self.pictures[n] for n in chosen):
             classes = np.unique(detections[:, 5]).astype(np.int32)
@@ -89,7 +88,8 @@ class BoxPrecision(Metric):
         objects = [coordinates(boxes)[boxes["flags"] & (REGION | UNASKED) == 0].astype(np.float64) for _, boxes in self.pictures]
         areas = np.concatenate([np.zeros(0), *((one[:, 2] - one[:, 0]) * (one[:, 3] - one[:, 1]) for one in objects)])
         rows: list[dict[str, Any]] = []
-        for (name, (least, most)), precision in zip(SIZES.items(), self._coco(tuple(SIZES.values())), strict=True):
+        ranges = [(least, float(np.nextafter(most, 0))) for least, most in SIZES.values()]  # COCO takes both ends
+        for (name, (least, most)), precision in zip(SIZES.items(), self._coco(ranges), strict=True):
             count = int(((areas >= least) & (areas < most)).sum())
             found = {"map": mean_known(precision), "map50": mean_known(precision[0])} if count else {"map": None, "map50": None}
             rows.append(
@@ -115,7 +115,7 @@ class BoxPrecision(Metric):
         judge = COCOeval_faster(truth, truth.loadRes(rows), "bbox", print_function=_say_nothing)
         judge.params.areaRng = [list(one) for one in ranges]
         judge.params.areaRngLbl = [str(place) for place in range(len(ranges))]
-        judge.params.maxDets = [max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in self.pictures)])]
+        judge.params.maxDets = [most_detections(self.pictures)]
         judge.evaluate()
         judge.accumulate()
         precision = np.asarray(judge.eval["precision"])[..., 0].astype(np.float64)  # (IoU, recall, class, range); -1: nothing

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from digits.metrics.base import mean_known
-from digits.metrics.box_matches import REGION, UNASKED, matched
+from digits.metrics.box_matches import REGION, UNASKED, matched, most_detections
 from digits.metrics.box_overlap import iou
 from digits.storage.records.boxes import coordinates
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 KINDS = ("class", "location", "both", "duplicate", "background", "missed")
 RECALLS = np.linspace(0, 1, 101)
-MOST_DETECTIONS = 100  # of one picture and class, as COCO has it
 
 
 @dataclass
@@ -38,11 +37,11 @@ class Found:
     used: list[np.ndarray] = field(default_factory=list)
     total: int = 0
 
-    def add(self, found: np.ndarray, boxes: np.ndarray) -> None:
-        """One picture: detections (n, 6) and boxes (m,) of `BOX_DTYPE`."""
+    def add(self, found: np.ndarray, boxes: np.ndarray, most: int) -> None:
+        """One picture: detections (n, 6), of each class at most `most`, and boxes (m,) of `BOX_DTYPE`."""
         rows = [found[found[:, 5] == k] for k in np.unique(found[:, 5])]
-        rows = [one[np.argsort(-one[:, 4], kind="stable")][:MOST_DETECTIONS] for one in rows]
-        parts = [matched(one, boxes, int(one[0, 5]), MOST_DETECTIONS) for one in rows]
+        rows = [one[np.argsort(-one[:, 4], kind="stable")][:most] for one in rows]
+        parts = [matched(one, boxes, int(one[0, 5]), most) for one in rows]
         kept = np.concatenate([np.zeros((0, 6)), *rows])
         right = np.concatenate([np.zeros(0, int), *(part[1] for part in parts)]) & 1 == 1
         void = np.concatenate([np.zeros(0, int), *(part[2] for part in parts)]) & 1 == 1
@@ -66,8 +65,9 @@ def errors_of(pictures: Sequence[tuple[np.ndarray, np.ndarray]], classes: int) -
     each of `KINDS` its `count` and the `gain` of that AP when these errors alone are mended; `false_positives` and
     `false_negatives` are the gains when all of those are."""
     found = Found()
+    most = most_detections(pictures)
     for detections, boxes in pictures:
-        found.add(detections, boxes)
+        found.add(detections, boxes, most)
     empty = np.zeros(0)
     score, label, kind, target = (
         np.concatenate([empty, *part]).astype(float if part is found.score else int)

@@ -5,6 +5,8 @@ The rules are those of `pycocotools.cocoeval.COCOeval.evaluateImg` (greedy by sc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from digits.metrics.box_overlap import covered, iou
@@ -13,6 +15,13 @@ from digits.storage.records.boxes import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED, 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 REGION = BOX_CROWD | BOX_IGNORED
 UNASKED = BOX_DIFFICULT | CUT
+LEAST_DETECTIONS = 100
+
+
+def most_detections(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> int:
+    """How many detections of one class in a picture count, as COCO has it: 100, or as many as a picture has objects. Pictures are
+    detections (n, 6) and boxes (m,) each."""
+    return max([LEAST_DETECTIONS, *(len(boxes) for _, boxes in pictures)])
 
 
 def matched(found: np.ndarray, boxes: np.ndarray, k: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

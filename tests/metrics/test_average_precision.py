@@ -114,3 +114,14 @@ def test_more_than_a_hundred_objects_of_a_picture_count() -> None:
     truth["x1"], truth["y1"] = truth["x0"] + 8, 8
     found = np.column_stack([coordinates(truth), np.linspace(0.5, 1, 150), truth["class"]])
     assert measured([(found, truth)])["map"] == pytest.approx(1)
+
+
+def test_an_object_on_the_border_of_two_sizes_is_of_the_larger_one_alone() -> None:
+    truth = np.zeros(2, BOX_DTYPE)
+    truth["x0"], truth["x1"], truth["y1"] = [0, 100], [10, 132], [10, 32]
+    metric = BoxPrecision(["cat"])
+    metric.update([np.array([[0, 0, 10, 10, 0.9, 0]])], [truth])
+    small, medium, large = metric.by_size()
+    assert (small["objects"], small["map50"]) == (1, pytest.approx(1.0))
+    assert (medium["objects"], medium["map50"]) == (1, 0.0)
+    assert (large["objects"], large["map50"]) == (0, None)

@@ -10,6 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from digits.metrics.analysis.boxes import BoxAnalysis
 from digits.metrics.average_precision import BoxPrecision, coco_detections, coco_truth, in_order
 from digits.metrics.box_errors import errors_of
 from digits.storage.records.boxes import BOX_CROWD, BOX_DTYPE
@@ -53,6 +54,19 @@ def test_where_there_is_no_object_all_is_background() -> None:
 
 def test_detections_of_what_does_not_count_are_no_errors() -> None:
     assert counts((found((HERE, CAT, 0.9)), boxes((HERE, CAT, BOX_CROWD)))) == {}
+
+
+def test_pictures_of_more_than_a_hundred_objects_are_counted_whole() -> None:
+    places = [(20 * n, 0, 20 * n + 8, 8) for n in range(300)]
+    metric = BoxPrecision(["cat"])
+    metric.update(
+        [found(*((place, CAT, 0.9 - n / 1000) for n, place in enumerate(places)))], [boxes(*((place, CAT) for place in places))]
+    )
+    told = errors_of(metric.pictures, 1)
+    assert told["base"] == pytest.approx(metric.compute()["map50"]) == pytest.approx(1.0)
+    assert [row["count"] for row in told["kinds"]] == [0] * 6
+    curve = BoxAnalysis(["cat"])._curves(metric)["classes"][0]
+    assert (curve["ap"], curve["points"][-1][1:]) == (pytest.approx(1.0), [300, 0])
 
 
 def test_the_gain_is_what_average_precision_would_be() -> None:

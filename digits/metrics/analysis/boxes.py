@@ -9,8 +9,8 @@ import numpy as np
 
 from digits.metrics.analysis.base import Analysis, Evaluated
 from digits.metrics.average_precision import BoxPrecision
-from digits.metrics.box_errors import MOST_DETECTIONS, errors_of
-from digits.metrics.box_matches import counting, matched
+from digits.metrics.box_errors import errors_of
+from digits.metrics.box_matches import counting, matched, most_detections
 from digits.metrics.curves import Curve, curve_of, described
 
 ALL = "all classes"
@@ -35,10 +35,11 @@ class BoxAnalysis(Analysis):
     def _curves(self, metric: BoxPrecision) -> dict[str, Any]:
         parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in self.class_labels]
         objects = np.zeros(len(self.class_labels), int)
+        most = most_detections(metric.pictures)
         for found, boxes in metric.pictures:
             objects += np.bincount(counting(boxes), minlength=len(objects))
             for k in np.unique(found[:, 5]).astype(int):
-                scores, right, void = matched(found, boxes, k, MOST_DETECTIONS)
+                scores, right, void = matched(found, boxes, k, most)
                 keep = void & 1 == 0
                 parts[k].append((scores[keep], right[keep] & 1 == 1))
         told = [k for k in range(len(objects)) if k not in self.missing]
