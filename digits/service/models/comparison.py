@@ -129,13 +129,23 @@ def _pictures_of(service: Service, job: Job, curves: RunCurves) -> tuple[Path | 
 
 
 def lines_of(runs: Sequence[Compared]) -> list[list[Compared]]:
-    """Runs that differ by their seed alone, together; in the order of the first of each."""
+    """Runs that differ by their seed alone, together; in the order of the first of each. One that ended before its last epoch is
+    no seed of those that did not."""
     found: dict[str, list[Compared]] = {}
     for run in runs:
         form = {name: value for name, value in run.form.items() if name not in NAMES}
-        same = repr((sorted(form.items(), key=lambda item: item[0]), _data_of(run), run.job.framework)) if form else run.job.id
+        fields = sorted(form.items(), key=lambda item: item[0])
+        same = repr((fields, _data_of(run), run.job.framework, _cut_short(run))) if form else run.job.id
         found.setdefault(same, []).append(run)
     return list(found.values())
+
+
+def _cut_short(run: Compared) -> float | None:
+    """The epoch at which a run that does not go on ended before its last one; None of one that is whole or goes on."""
+    fraction = run.curves.fraction
+    if run.job.status.is_running or (run.job.status == Status.DONE and (fraction is None or fraction >= 1)):
+        return None
+    return max((event.epoch for event in (*run.curves.train, *run.curves.val)), default=0.0)
 
 
 def _data_of(run: Compared) -> str:
@@ -249,7 +259,8 @@ def _metrics(runs: Sequence[Compared]) -> dict[str, dict[str, Any]]:
             known = facts(name, kind, declared)
             first = {"title": known.title, "unit": known.unit, "better": known.better, "values": {}, "baseline": {}}
             row = found.setdefault(name, first)
-            measured = [value for event in run.curves.val if (value := finite(event.values.get(name))) is not None]
+            events = [event for event in run.curves.val if event.may_be_best or row["better"] not in ("higher", "lower")]
+            measured = [value for event in events if (value := finite(event.values.get(name))) is not None]
             pick = {"higher": max, "lower": min}.get(row["better"], lambda values: values[-1])
             row["values"][run.job.id] = pick(measured) if measured else None
             baseline = run.curves.baseline.values.get(name) if run.curves.baseline else None
@@ -277,6 +288,11 @@ def _notes(runs: Sequence[Compared]) -> list[str]:
     running = [run.job.name for run in runs if run.job.status.is_running]
     if running:
         said.append(f"Not done yet: {', '.join(running[:3])}{' and others' if len(running) > 3 else ''}.")
+    ended = [(run.job.name, epoch, run.spec.get("epochs")) for run in runs if (epoch := _cut_short(run)) is not None]
+    if ended:
+        which = ", ".join(f"{name} (epoch {epoch:.4g} of {epochs})" for name, epoch, epochs in ended[:3])
+        more = " and others" if len(ended) > 3 else ""
+        said.append(f"Ended before the last epoch, and no seeds of runs that did not: {which}{more}.")
     return said
 
 

@@ -49,6 +49,7 @@ class RunCurves:
     baseline: BaselineEvent | None = None
     began: float | None = None  # when the first attempt that counts did, as its worker's clock had it
     speed: float | None = None
+    fraction: float | None = None  # how much of the training was done at its last report
 
     def as_json(self) -> dict[str, Any]:
         """`train` and `val`: `epoch`, `step`, `time` (seconds since the start) and `values` by name; of `train` `reports`, of how
@@ -106,7 +107,9 @@ def _read(path: Path, points: int, size: int, _changed: int) -> RunCurves:
     found.baseline = next((e for e in _events(baselines[-1:]) if isinstance(e, BaselineEvent)), None)
     attempts = [e for e in _events([one for one in rare if one.startswith(ATTEMPT)]) if isinstance(e, AttemptEvent)]
     found.began = next((e.t for e in reversed(attempts) if e.resumed_step < 0), None)
-    speeds = [e.rate for e in _events(shown.lines(ProgressEvent.type)) if isinstance(e, ProgressEvent) and e.rate]
+    progress = [event for event in _events(shown.lines(ProgressEvent.type)) if isinstance(event, ProgressEvent)]
+    found.fraction = progress[-1].fraction if progress else None
+    speeds = [event.rate for event in progress if event.rate]
     found.speed = median(speeds) if speeds else None
     return found
 

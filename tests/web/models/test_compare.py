@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from digits.cli import group
 from digits.config import Settings
-from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, SnapshotEvent
+from digits.domain.events import AttemptEvent, BaselineEvent, MetricEvent, ProgressEvent, SnapshotEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
 from digits.service import Service
@@ -22,6 +24,7 @@ from digits.service.jobs import create_job
 from digits.service.models import report
 from digits.storage.events import EventWriter
 from digits.storage.jobs.store import Job
+from digits.storage.jobs.tables import JobRow
 from digits.storage.validation_pictures import FILE, step_file, write_pictures
 from digits.web.app import create_app
 from tests.service.finished_dataset import class_folder, finished_dataset
@@ -189,6 +192,37 @@ def test_a_repeat_differs_by_its_seed_alone_and_is_one_line(client: FlaskClient,
     assert client.post(f"/models/{first}/repeat.json", data={"seeds": "1000"}).status_code == 400
     page = client.post(f"/models/{first}/repeat", data={"seeds": "1"})
     assert page.location.startswith(f"/compare?ids={first},")
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.ABORT, Status.ERROR])
+def test_a_run_that_ended_before_its_last_epoch_is_no_seed_of_those_that_did_not(
+    client: FlaskClient, service: Service, dataset: Job, status: Status
+) -> None:
+    first, again, cut = (train(client, service, dataset, range(n), model_name="net") for n in (9, 12, 90))
+    for job_id, fraction in ((first, 1.0), (again, 1.0), (cut, 0.1)):
+        writer = EventWriter(service.folder(job_id).events_file, 1)
+        writer.emit(ProgressEvent(fraction=fraction, stage="train", done=1, total=10, unit="images"))
+        writer.close()
+    with Session(service.store.engine) as session, session.begin():
+        session.execute(update(JobRow).where(JobRow.id == cut).values(status=str(status)))
+    found = compared(client, first, again, cut)
+    assert [line["ids"] for line in found["lines"]] == [[first, again], [cut]]
+    assert any("no seeds of runs that did not: net (epoch 1 of 30)" in note for note in found["notes"])
+    (pair,) = found["verdict"]["pairs"]
+    assert found["verdict"]["seeds"] == [2, 1]
+    assert pair["difference"] == pytest.approx(0.55 - (0.955 + 0.94) / 2)
+
+
+def test_a_random_start_and_validations_with_nan_are_no_runs_best(client: FlaskClient, service: Service, dataset: Job) -> None:
+    one, other = (train(client, service, dataset, range(n)) for n in (100, 60))
+    writer = EventWriter(service.folder(one).events_file, 1)
+    kinds = {"accuracy": "accuracy"}
+    writer.emit(MetricEvent(step=0, epoch=0.0, phase="val", values={"accuracy": 0.8}, kinds=kinds))
+    unsound = {"outputs": 10, "nonfinite": 3}
+    writer.emit(MetricEvent(step=8, epoch=2.0, phase="val", values={"accuracy": 0.9}, kinds=kinds, **unsound))
+    writer.close()
+    row = compared(client, one, other)["metrics"]["accuracy"]
+    assert (row["values"], row["best"]) == ({one: 0.5, other: 0.7}, [other])
 
 
 @pytest.mark.parametrize(("ids", "status"), [("", 400), ("x", 400), ("x,y", 404), (",".join(map(str, range(51))), 400)])
