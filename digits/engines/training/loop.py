@@ -93,6 +93,7 @@ class TrainingLoop:
         self.whole: WholeStep | None = None  # where the group of accumulated batches began that is open
         self.finished = False  # whether it ends before its last epoch, because its user requested that
         self._looked = float("-inf")
+        self.measured: Scores | None = None  # of the validation after this step, where there was one
         self.sound = 0  # the last step after which the weights were looked at and were numbers
 
     def run(self) -> None:
@@ -188,7 +189,8 @@ class TrainingLoop:
             self._check()
         if validates and self.calendar.updates_at(self.step) and self.training_step.agree((self.clock.is_due(),))[0]:
             self._checkpoint(validated=False)  # a validation may take long
-        scores = self._validate() if validates else Scores({}, {})
+        self.measured = self._validate() if validates else None
+        scores = self.measured or Scores({}, {})
         self._check_outputs(scores)
         if self.training_step.rank == 0 and (scores.values or interval is not None):
             self.snapshot_manager.after(self.step, self.calendar.epoch_of(self.step), interval, scores)
@@ -296,9 +298,11 @@ class TrainingLoop:
         self.run_.emit(LogEvent(message=f"Ends early, at epoch {epoch:.4g} of {self.calendar.epochs}, as its user requested."))
         if self.step in self.calendar.snapshots:
             return
-        validates = bool(self.calendar.validations) and self.step not in self.calendar.validations
-        scores = self._validate() if validates else Scores({}, {})
-        self._check_outputs(scores)
+        scores = self.measured or Scores({}, {})
+        if self.calendar.validations and self.measured is None:
+            again = self.step in self.calendar.validations  # measured and reported before the training went on from here
+            scores = self._deciding(self.training_step.evaluate()) if again else self._validate()
+            self._check_outputs(scores)
         if self.training_step.rank == 0:
             self.snapshot_manager.after(self.step, epoch, round(epoch, 6), scores)
 

@@ -11,6 +11,7 @@ import pytest
 
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.errors import JobStopped
+from digits.storage.validation_pictures import read_pictures, step_file
 from digits.testing.runs import latest_step, make_dataset, metric_lines, striped_pictures, train_logged
 
 NETWORK = """
@@ -50,6 +51,22 @@ def test_no_step_and_no_validation_is_lost(tmp_path: Path) -> None:
         assert step == STEPS
     train_logged(data, tmp_path / "parts", spec)
     assert metric_lines(tmp_path / "parts") == metric_lines(tmp_path / "whole")
+
+
+def test_an_early_end_on_a_step_that_was_validated_keeps_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digits.engines.training.loop.FINISH_SECONDS", 0.0)
+    data = make_dataset(tmp_path / "data", *striped_pictures(40, 8, 1), class_labels=("left", "right"), validation=16)
+    values = {"learning_rate": LearningRate(0.05, "fixed"), "snapshot_interval": 0, "val_interval": 1}
+    spec = TrainingSpec("x", "classification", network=NETWORK, batch_size=4, epochs=3, seed=1, threads=1, **values)
+    train_logged(data, tmp_path / "run", spec, should_finish=lambda: latest_step(tmp_path / "run") >= STEPS)
+    lines = (tmp_path / "run" / "events.jsonl").read_text().splitlines()
+    events = [event for event in map(json.loads, lines) if event["type"] in ("metric", "snapshot")]
+    measured = [event["values"] for event in events if event["type"] == "metric" and event["phase"] == "val"][-1]
+    last = [event for event in events if event["type"] == "snapshot" and not event.get("removed")][-1]
+    assert (last["step"], last["path"], last["metrics"]) == (STEPS, "snapshots/epoch_1.safetensors", measured)
+    assert read_pictures(step_file(tmp_path / "run", STEPS)).records.size == 16
 
 
 @pytest.mark.parametrize("snapshot_interval", [1, 1 / 6])
