@@ -56,10 +56,10 @@ def list_jobs(
     as_json: bool,
     jobs_dir: str | None,
 ) -> None:
-    """Print the jobs that run or wait, in the order in which they start; with a query, a kind or an order all that match, newest
-    first (JSON: rows as in /jobs.json)."""
+    """Print the jobs that run or wait, in the order in which they start; with a query, a kind, a metric or an order all that
+    match, newest first (JSON: rows as in /jobs.json)."""
     with open_service(jobs_dir) as service:
-        if query is not None or sort is not None or kind is not None:
+        if query is not None or sort is not None or kind is not None or metric:
             listed = _matching(service, query or "", sort or "", kind or "", metric, tag)
             return print_json(rows(service, listed)) if as_json else job_table(listed)
         found = service.store.query(JobQuery(tag=tag)).jobs if everything else service.store.active()

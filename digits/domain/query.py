@@ -135,13 +135,14 @@ class Vocabulary:
         column = ALIASES.get(name.lower(), name.lower())
         if column in FIELDS:
             return column
-        found = self._metric(name)
+        found = self.metric(name)
         if found is not None:
             return found
         setting = _same(name.removeprefix(f"{SETTING}."), self.settings)
         return SettingName(setting) if setting else None
 
-    def _metric(self, name: str) -> MetricName | None:
+    def metric(self, name: str) -> MetricName | None:
+        """The number of an output that a name means where only one can be meant; None for anything else."""
         known = self.metrics | METRICS.keys()
         if found := _same(name, known):
             return MetricName(found)
@@ -162,13 +163,16 @@ class Vocabulary:
         """Every name, to propose one of them."""
         return [*FIELDS, *sorted(self.metrics | METRICS.keys()), *sorted(self.settings)]
 
-    def proposal(self, name: str) -> str:
-        """A sentence that names what was perhaps meant."""
+    def proposal(self, name: str, *, of_metrics: bool = False) -> str:
+        """A sentence that names what was perhaps meant, `of_metrics`: which metric."""
         prefix, dot, rest = name.rpartition(".")
-        near = difflib.get_close_matches(rest.lower() if dot else name.lower(), self.names()[:20_000], 3, 0.6)
+        known = sorted(self.metrics | METRICS.keys()) if of_metrics else self.names()
+        near = difflib.get_close_matches(rest.lower() if dot else name.lower(), known[:20_000], 3, 0.6)
         prefix = f"{prefix}." if dot and _is_prefix(prefix) else ""
         if near:
             return f"Did you mean {' or '.join(prefix + one for one in near)}?"
+        if of_metrics:
+            return "Metrics are outputs of models: loss, accuracy, last.map50, train.loss …"
         return "Names are those of columns (name, dataset, network, task, status, tag …), metrics and settings."
 
 

@@ -224,8 +224,7 @@ def _rows(service: Service, jobs: Sequence[Job], view: View) -> list[dict[str, A
 
 
 def _metric_of(service: Service, view: View) -> MetricName | None:
-    found = service.store.vocabulary().find(view.query.metric) if view.query.metric else None
-    return found if isinstance(found, MetricName) else None
+    return service.store.vocabulary().metric(view.query.metric) if view.query.metric else None
 
 
 def _rank(outputs: Iterable[Output], metric: MetricName, said: str) -> dict[str, Any]:

@@ -37,6 +37,11 @@ def test_tags_names_groups_and_notes(service: Service) -> None:
     assert service.store.get(one.id).tags == []
 
 
+@pytest.mark.parametrize("more", [(), ("--sort", "-best"), ("--json",)])
+def test_a_metric_that_there_is_not_is_refused(service: Service, more: tuple[str, ...]) -> None:
+    assert "There is no metric 'nope'" in str(run(service, "jobs", "list", "--metric", "nope", *more).exception)
+
+
 @pytest.mark.parametrize("given", [(), ("--tags", "x" * 10_000), ("--add-tag", "a,b"), ("--name", " ")])
 def test_what_cannot_be_changed_is_said(service: Service, given: tuple[str, ...]) -> None:
     job = make_job(service, name="same", status=Status.DONE)

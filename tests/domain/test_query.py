@@ -96,6 +96,26 @@ def test_an_unknown_name_gets_a_proposal(name: str, proposal: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "proposal"),
+    [
+        ("acuracy", "Did you mean accuracy"),
+        ("last.acuracy", "Did you mean last.accuracy"),
+        ("nope", "Metrics are"),
+        ("notes", "Metrics are"),
+        ("learning_rate", "Metrics are"),
+    ],
+)
+def test_for_what_is_no_metric_only_metrics_are_proposed(name: str, proposal: str) -> None:
+    assert KNOWN.metric(name) is None
+    assert KNOWN.proposal(name, of_metrics=True).startswith(proposal)
+
+
+def test_a_metric_may_be_called_as_a_column_is() -> None:
+    known = Vocabulary(frozenset({"error"}))
+    assert (known.find("error"), known.metric("error")) == ("error", MetricName("error"))
+
+
+@pytest.mark.parametrize(
     ("text", "units", "number"),
     [
         ("0.8", {}, 0.8),

@@ -253,10 +253,10 @@ def ordered(statement: Select[Any], query: JobQuery, vocabulary: Vocabulary, mai
 
 def metric_of(name: str, vocabulary: Vocabulary) -> MetricName | None:
     """The metric of that name; None for an empty one. Raises BadRequest."""
-    found = vocabulary.find(name) if name else None
-    if name and not isinstance(found, MetricName):
-        raise BadRequest(f"There is no metric {shortened(name)}.", advice=vocabulary.proposal(name))
-    return found if isinstance(found, MetricName) else None
+    found = vocabulary.metric(name) if name else None
+    if name and found is None:
+        raise BadRequest(f"There is no metric {shortened(name)}.", advice=vocabulary.proposal(name, of_metrics=True))
+    return found
 
 
 def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:

@@ -187,7 +187,11 @@ def test_the_best_names_its_metric_and_ranks_by_the_chosen_one(client: FlaskClie
     assert ranked == {
         "name": "loss", "title": "loss", "value": 0.3, "epoch": 1.0, "better": "lower", "unit": "", "text": "0.3",
     }  # fmt: skip
-    assert client.get("/jobs.json?metric=nonsense&sort=best").status_code == 400
+    for more in ("", "&sort=best", "&fold=1", "&by=dataset"):
+        refused = client.get(f"/jobs.json?metric=nope{more}")
+        said = refused.json["error"]
+        assert (refused.status_code, said["message"]) == (400, "There is no metric 'nope'.")
+        assert said["description"].startswith("Metrics are"), "a column is none"
 
 
 def test_seeds_fold_into_a_line_and_groups_stand_together(client: FlaskClient, world: dict[str, str]) -> None:
