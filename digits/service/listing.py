@@ -82,11 +82,9 @@ def view_of(
         raise BadRequest(f"These are {len(keys)} keys; a list is sorted by {MOST_KEYS} at most.", advice="Leave some out.")
     if by and by not in GROUPINGS:
         raise BadRequest(f"by is {shown(by)}, expected one of {', '.join(GROUPINGS)}.", advice="Leave it out for no groups.")
-    if kind and kind_named(kind) is None:
-        raise BadRequest(f"kind is {shown(kind)}, expected one of {', '.join(Kind)}.", advice="Leave it out for all.")
     (first, descending), *then = [(COLUMNS.get(name, name), down) for name, down in keys]
     found = JobQuery(
-        kind=str(kind_named(kind) or ""),
+        kind=_kind(kind),
         query=query,
         metric=metric,
         vocabulary=vocabulary(),
@@ -99,6 +97,14 @@ def view_of(
         **filters,
     )
     return View(found, None if columns is None else tuple(columns), by, fold)
+
+
+def _kind(text: str) -> str:
+    """The kind that a text names, in the singular or the plural; empty for an empty one. BadRequest where there is none."""
+    found = kind_named(text)
+    if text and found is None:
+        raise BadRequest(f"kind is {shown(text)}, expected one of {', '.join(Kind)}.", advice="Leave it out for all.")
+    return str(found or "")
 
 
 def _letters(text: str) -> list[str]:
@@ -325,7 +331,8 @@ def _array(pa: Any, values: Sequence[Any]) -> Any:
 
 def columns(service: Service, kind: str, search: str = "") -> dict[str, Any]:
     """The columns that a table of a kind may show beside its own, by family: `families` of `title` and `columns` (`key`, `title`,
-    `sort`), and how many were `left_out`. `metrics` are those that may rank."""
+    `sort`), and how many were `left_out`. `metrics` are those that may rank. BadRequest for a kind that there is not."""
+    kind = _kind(kind)
     words = search.lower().split()
     families: dict[str, list[dict[str, str]]] = {}
     names = service.store.output_names() if kind == Kind.MODEL else []
@@ -370,7 +377,9 @@ def _family(name: str) -> str:
 
 
 def completions(service: Service, kind: str, text: str, position: int) -> dict[str, Any]:
-    """What may stand at `position` of a query: `from` and `to` of what is replaced, and `items` with `text` and `about`."""
+    """What may stand at `position` of a query: `from` and `to` of what is replaced, and `items` with `text` and `about`.
+    BadRequest for a kind that there is not."""
+    kind = _kind(kind)
     position = max(0, min(position, len(text)))
     start = _start_of_term(text, position)
     term = text[start:position].removeprefix("-")

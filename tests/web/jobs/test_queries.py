@@ -328,6 +328,16 @@ def test_what_no_list_can_be_narrowed_or_sorted_by_is_said(
     assert (answer.status_code, said in answer.json["error"]["message"]) == (400, True)
 
 
+@pytest.mark.parametrize("address", ["/jobs.json", "/jobs/columns.json", "/jobs/complete.json"])
+def test_a_kind_that_there_is_not_is_refused_wherever_one_is_sent(
+    client: FlaskClient, world: dict[str, str], address: str
+) -> None:
+    assert client.get(f"{address}?kind=models").json == client.get(f"{address}?kind=model").json
+    answer = client.get(f"{address}?kind=apple")
+    said = answer.json["error"]["message"]
+    assert (answer.status_code, "kind is 'apple', expected one of dataset, model, evaluation" in said) == (400, True)
+
+
 def test_large_letters_are_sorted_as_small_ones(client: FlaskClient, service: Service) -> None:
     made = [make_job(service, name=name, group="letters") for name in ("beta", "Gamma", "Alpha", "Été", "delta")]
     assert names(client, "group:letters", sort="name") == ["Alpha", "beta", "delta", "Gamma", "Été"]
