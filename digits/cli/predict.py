@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from digits.domain.inference import TTA, Answering, main_output
 from digits.domain.jobs import PREDICTING
 from digits.domain.metrics import nonfinite_text
 from digits.domain.training import TaskOptions
-from digits.errors import BadRequest, FormErrors, NotFound
+from digits.errors import BadRequest, DigitsError, FormErrors, NotFound
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.text import read_text
 from digits.ipc.scratch import scratch_folder
@@ -88,7 +89,8 @@ def predict(
     the options below. A video is answered frame by frame; an animated picture is, with --every, and else by its first.
 
     The JSON has the keys of `infer_many.json`; of one class for each picture also `classifications`, the best classes with their
-    percentages.
+    percentages. What cannot be used is named (on the error output, in the JSON as `skipped`), the others are answered, and the
+    exit status is 1.
     """
     with open_service(jobs_dir) as service:
         job, snapshot = _model(service, model, epoch)
@@ -105,7 +107,7 @@ def predict(
                 print_json(_as_json(job, snapshot, tested, meta, top, how))
             else:
                 _print(tested, meta, top)
-    sys.exit(0 if tested.samples else 1)
+    sys.exit(0 if tested.samples and not tested.skipped else 1)
 
 
 def _model(service: Service, name: str, epoch: str | None) -> tuple[Job, Snapshot]:
@@ -149,12 +151,9 @@ def _tested(
     if given["own"]:
         dataset, values = _own_form(service, model, given["own"])
         return sources.run_extension(service, model, dataset, values, snapshot, *last, how=how)
-    pictures = [
-        (name, inputs.from_path(service, name if is_address(name) else str(Path(name).absolute()))) for name in _named(given)
-    ]
-    records = [(text, inputs.from_record(service, model, text)) for text in given["records"]]
+    opened, missing = _opened(service, model, given)
     wanted: dict[str, Any] = {"dont_resize": keep, "every": given["every"] or 0, "limit": limit, "how": how}
-    return run_with_videos(service, model, [*pictures, *records], snapshot, scratch, **wanted)
+    return run_with_videos(service, model, opened, snapshot, scratch, skipped=missing, **wanted)
 
 
 def _named(given: dict[str, Any]) -> list[str]:
@@ -168,6 +167,24 @@ def _named(given: dict[str, Any]) -> list[str]:
             else [str(name) if is_address(name) else str(Path(name).expanduser())]
         )
     return names
+
+
+def _opened(service: Service, model: Job, given: dict[str, Any]) -> tuple[list[tuple[str, Any]], list[dict[str, str]]]:
+    """The files and records that are given, and those that cannot be had (`entry`, `message`); what is wrong with the only one is
+    raised."""
+    paths = {name: name if is_address(name) else str(Path(name).absolute()) for name in _named(given)}
+    asked: list[tuple[str, Callable[[], Any]]] = [(n, partial(inputs.from_path, service, path)) for n, path in paths.items()]
+    asked += [(text, partial(inputs.from_record, service, model, text)) for text in given["records"]]
+    found: list[tuple[str, Any]] = []
+    missing: list[dict[str, str]] = []
+    for name, opened in asked:
+        try:
+            found.append((name, opened()))
+        except DigitsError as error:
+            if len(asked) == 1:
+                raise
+            missing.append(inputs.unusable(name, error))
+    return found, missing
 
 
 def _own_form(service: Service, model: Job, texts: Sequence[str]) -> tuple[Job, dict[str, Any]]:

@@ -61,7 +61,7 @@ def test_files_folders_lists_and_what_they_give(service: Service, model: Job, tm
     assert videos_among(service, given, animated=True) == {0, 1, 2}
     options = ("--json", "--save", tmp_path / "saved", "--top", 1, "--every", 5)
     result = run(service, "predict", "api", pictures, *videos, *options)
-    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.exit_code == 1, (result.output, result.exception)
     said = json.loads(result.stdout)
     paths = [str(pictures / f"{number}.png") for number in range(2)]
     frames = [
@@ -100,6 +100,23 @@ def test_files_folders_lists_and_what_they_give(service: Service, model: Job, tm
     with h5py.File(tmp_path / "out" / "inference.hdf5") as file:
         assert (file["input_ids"][:].tolist(), file["input_data"].shape) == ([0, 1], (2, 1, 12, 12))
         assert file["outputs/output"].shape == (2, 2)
+
+
+def test_what_cannot_be_used_is_named_and_the_others_are_answered(service: Service, model: Job, tmp_path: Path) -> None:
+    pictures, gone, cut = tmp_path / "pictures", tmp_path / "gone.png", tmp_path / "cut.mp4"
+    cut.write_bytes(b"\0\0\0\x18ftypmp42")
+    result = run(service, "predict", "stripes", gone, pictures / "0.png", "--record", "val:7", "--top", 1)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (1, str(pictures / "0.png")), (result.output, result.exception)
+    assert f"{gone}: {gone} does not exist on the server.\n" in result.stderr
+    assert "val:7: stripes has no data set" in result.stderr
+    for useless in ([gone, pictures / "no.png"], [cut, pictures / "no.png"], [gone, cut]):
+        result = run(service, "predict", "stripes", *useless, "--json")
+        assert result.exit_code == 1
+        assert {row["entry"] for row in json.loads(result.stdout)["skipped"]} == set(map(str, useless)), result.exception
+    assert run(service, "predict", "stripes", pictures / "0.png").exit_code == 0
+    (tmp_path / "list.txt").write_text(f"{gone}\n{pictures / 'no.png'}\n")
+    result = run(service, "predict", "stripes", "--list", tmp_path / "list.txt", "--json")
+    assert [row["entry"] for row in json.loads(result.stdout)["skipped"]] == [str(gone), str(pictures / "no.png")]
 
 
 @pytest.mark.parametrize(

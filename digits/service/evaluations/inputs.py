@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from digits.domain.datasets import STAGES, split_name
 from digits.domain.jobs import Kind
-from digits.errors import BadRequest, LoadImageError, NotFound
+from digits.errors import BadRequest, DigitsError, FormErrors, LoadImageError, NotFound
 from digits.service import Service
 from digits.service.damage import require_records
 from digits.service.datasets.records import find_split, open_split
@@ -51,6 +51,12 @@ def from_path(service: Service, text: str) -> Path | bytes:
     from digits.utils.fetch import fetch
 
     return fetch(text)
+
+
+def unusable(name: str, error: DigitsError) -> dict[str, str]:
+    """How it is said of one of several pictures that it cannot be used: `entry` and `message`, without the field of a form."""
+    texts = [text for of_field in error.errors.values() for text in of_field] if isinstance(error, FormErrors) else [str(error)]
+    return {"entry": name, "message": " ".join(texts)}
 
 
 def from_record(service: Service, model: Job, text: str, dataset_id: str = "") -> RecordPicture:

@@ -69,16 +69,18 @@ def run_pictures(
     numbers: Sequence[int] = (),
     layers: bool = False,
     how: Answering = inference.PLAIN,
+    skipped: Sequence[dict[str, str]] = (),
 ) -> TestResults:
     """Run named pictures (paths, bytes or features) through a model; unreadable ones are skipped, unless it is the only one.
     `how` is as `predict.infer` takes it. `numbers` are their places in what was sent, by default as they stand here. `layers`
-    looks inside the network, with a single picture."""
+    looks inside the network, with a single picture. `skipped` are those that were sent and could not be had."""
     requested: dict[str, Any] = {"dont_resize": dont_resize, "scratch": scratch, "how": how, **_beside(for_view)}
     describe = None if for_view else _describer(service, model)
     ids, given = numbers or range(len(found)), [picture for _, picture in found]
     names = [Named(key, number) for (key, _), number in zip(found, ids, strict=True)]
-    if len(found) != 1:
-        return _collect(names, inference.infer_many(service, model, given, snapshot, **requested), describe=describe)
+    if len(found) != 1 or skipped:
+        tested = _collect(names, inference.infer_many(service, model, given, snapshot, **requested), describe=describe)
+        return replace(tested, skipped=[*skipped, *tested.skipped])
     answer = inference.infer(service, model, given, snapshot, layers=layers, **requested)
     return replace(_collect(names, answer.results, describe=describe), layers=answer.layers)
 
@@ -110,11 +112,10 @@ def run_list(
             found.append((name, _picture(service, name, base)))
             numbers.append(number)
         except DigitsError as error:
-            skipped.append({"entry": name, "message": str(error)})
+            skipped.append(pictures.unusable(name, error))
     if not found:
         raise DataError("None of the listed pictures could be read.", advice=skipped[0]["message"] if skipped else "")
-    tested = run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view, numbers, how=how)
-    return TestResults(tested.samples, [*skipped, *tested.skipped])
+    return run_pictures(service, model, found, snapshot, dont_resize, scratch, for_view, numbers, how=how, skipped=skipped)
 
 
 def run_database(
@@ -129,7 +130,10 @@ def run_database(
 ) -> TestResults:
     """Run the records of a database: a folder of an LMDB with Datum records, or a split of a data set."""
     records = _records(service, confine(service, path), limit, scratch)
-    return run_stream(service, model, records, snapshot, scratch, for_view, how=how)
+    tested = run_stream(service, model, records, snapshot, scratch, for_view, how=how)
+    if tested.skipped and not tested.samples:
+        raise DataError("None of the entries could be tested.", advice=tested.skipped[0]["message"])
+    return tested
 
 
 def run_extension(
@@ -177,7 +181,7 @@ def run_stream(
     how: Answering = inference.PLAIN,
 ) -> TestResults:
     """Run pictures as they come, each with its names and its label; those that cannot be read are skipped. Entries `as_given` lie
-    in no picture. DataError where none can be tested."""
+    in no picture."""
     samples: list[ViewSample] = []
     skipped: list[dict[str, str]] = []
     describe = None if for_view or as_given else _describer(service, model)
@@ -187,8 +191,6 @@ def run_stream(
         part = _collect([named for named, *_ in batch], found, [label for *_, label in batch], describe)
         samples += part.samples
         skipped += part.skipped
-    if skipped and not samples:
-        raise DataError("None of the entries could be tested.", advice=skipped[0]["message"])
     return TestResults(samples, skipped)
 
 
