@@ -1,8 +1,10 @@
-"""What digits wrote into a snapshot beside the weights, read without a framework; each engine knows its own file."""
+"""The epoch in the name of a snapshot, and what digits wrote into it beside the weights, read without a framework; each engine
+knows its own file."""
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from digits.errors import StorageError
 from digits.frameworks import attribute, frameworks
 
+NAME = re.compile(r"epoch_([0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]+)?)\.[A-Za-z][A-Za-z0-9]*")  # f"epoch_{epoch:g}{suffix}"
 BROKEN = (
     OSError,
     ArithmeticError,
@@ -22,6 +25,12 @@ BROKEN = (
     struct.error,
     zipfile.BadZipFile,
 )
+
+
+def epoch_in_name(name: str) -> float | None:
+    """The epoch of a file that is called as snapshots of the training's interval are; None for another one."""
+    found = NAME.fullmatch(name)
+    return float(found[1]) if found else None
 
 
 def snapshot_metadata(path: Path) -> dict[str, Any]:

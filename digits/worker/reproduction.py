@@ -19,6 +19,7 @@ from digits.errors import DigitsError
 from digits.storage.events import valid_events
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobFolder
+from digits.storage.snapshots import epoch_in_name
 
 if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
@@ -131,12 +132,15 @@ def _values(folder: JobFolder) -> dict[tuple[str, int, str], float]:
 
 def _weights_difference(engine: Engine, original: JobFolder, own: JobFolder) -> Difference:
     """Of the last snapshot that both have, tensor by tensor."""
-    names = sorted(
-        (path.name for path in own.snapshots.glob("epoch_*") if (original.snapshots / path.name).is_file()), key=_epoch
-    )
+    names = {
+        epoch: path.name
+        for path in own.snapshots.glob("*")
+        if (epoch := epoch_in_name(path.name)) is not None and (original.snapshots / path.name).is_file()
+    }
     if not names:
         return Difference()
-    before, now = engine.arrays(original.snapshots / names[-1]), engine.arrays(own.snapshots / names[-1])
+    last = names[max(names)]
+    before, now = engine.arrays(original.snapshots / last), engine.arrays(own.snapshots / last)
     both = [name for name in before if name in now and before[name].shape == now[name].shape]
     largest, where, unequal = 0.0, "", 0
     for name in both:
@@ -146,12 +150,5 @@ def _weights_difference(engine: Engine, original: JobFolder, own: JobFolder) -> 
         one, other = before[name].astype(np.float64), now[name].astype(np.float64)
         distance = float(np.nanmax(np.abs(one - other) / np.maximum(1.0, np.abs(one)))) if one.size else 0.0
         if distance >= largest:
-            largest, where = distance, f"{name} of {names[-1]}"
+            largest, where = distance, f"{name} of {last}"
     return Difference(len(both), unequal, len(before) + len(now) - 2 * len(both), largest, where)
-
-
-def _epoch(name: str) -> float:
-    try:
-        return float(name.removeprefix("epoch_").rpartition(".")[0])
-    except ValueError:
-        return -1.0

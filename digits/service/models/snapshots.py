@@ -14,10 +14,9 @@ from digits.frameworks import snapshot_suffixes
 from digits.service import Service
 from digits.service.damage import require_file, require_usable
 from digits.storage.jobs.store import Job
-from digits.storage.snapshots import snapshot_metadata
+from digits.storage.snapshots import epoch_in_name, snapshot_metadata
 from digits.utils.values import decimal
 
-PREFIX = "epoch_"
 NEWEST = (None, -1.0, 0.0)
 BEST, START = "best", "start"  # words for a snapshot: where 0 means the newest, that of epoch 0 needs one
 
@@ -114,17 +113,8 @@ def _is_best_file(path: Path) -> bool:
 
 
 def _snapshot(root: Path, path: Path) -> Snapshot | None:
-    if _is_best_file(path):
-        epoch = _epoch_in_header(path)
-        return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
-    if not path.name.startswith(PREFIX):
-        return None
-    for text in (path.stem, path.name.split(".", 1)[0]):
-        try:
-            return Snapshot(float(text.removeprefix(PREFIX)), str(path.relative_to(root)))
-        except ValueError:
-            continue
-    return None
+    epoch = _epoch_in_header(path) if _is_best_file(path) else epoch_in_name(path.name)
+    return None if epoch is None else Snapshot(epoch, str(path.relative_to(root)))
 
 
 def _epoch_in_header(path: Path) -> float | None:

@@ -139,7 +139,8 @@ def test_what_is_no_epoch_of_the_model_is_refused(service, model, requested, err
 def test_the_best_between_two_snapshots_is_found_by_its_epoch_but_is_not_the_newest(service, model):
     folder = service.folder(model.id).path / "snapshots"
     write_weights(folder / "best.safetensors", epoch=12.5)
-    (folder / ".epoch_99.safetensors.123.tmp").write_bytes(b"")
+    for name in (".epoch_99.safetensors.123.tmp", "epoch_98.safetensors.gone", "epoch_97", "epoch_x.safetensors"):
+        (folder / name).write_bytes(b"")
     assert [s.epoch for s in list_snapshots(service, model)] == [0.5, 1, 10]
     assert [s.epoch for s in list_snapshots(service, model, with_best=True)] == [0.5, 1, 10, 12.5]
     assert find_snapshot(service, model).epoch == 10
