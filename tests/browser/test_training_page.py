@@ -167,6 +167,24 @@ def test_the_forms_that_try_a_model_come_with_its_first_snapshot(
     expect(page.locator("#one-snapshot option")).to_have_count(2)
 
 
+def test_a_video_that_is_dropped_lies_in_the_field_of_videos(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    path = training.folder / "snapshots" / "epoch_1.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"weights")
+    page.goto(f"{training.url}#test")
+    page.locator("#image_folder").evaluate("(input) => { input.value = '/of/the/drop/before'; }")
+    dropped = "() => { const all = new DataTransfer(); all.items.add(new File(['frames'], 'clip.mkv')); return all; }"
+    page.dispatch_event("[data-dropzone]", "drop", {"dataTransfer": page.evaluate_handle(dropped)})
+    field = page.locator("#video_file")
+    expect(field).to_be_visible()
+    expect(field).to_be_focused()
+    assert field.evaluate("(input) => input.files[0].name") == "clip.mkv"
+    expect(page.locator("#image_folder")).to_have_value("")  # a folder and a video exclude each other
+
+
 def test_the_best_snapshot_is_what_is_downloaded_and_tried(
     page: Page, context: BrowserContext, web_server: RunningServer, training: Training
 ) -> None:

@@ -12,10 +12,21 @@ const SMALL = 96; // pixels of a side; smaller pictures are not smoothed
 const MOST_AT_ONCE = 24; // pictures that are asked about one after the other; more are a job
 const ARCHIVE = /\.(zip|tar|tgz|tar\.(gz|bz2|xz))$/i;
 const PICTURE = /\.(png|jpe?g|gif|webp|bmp|tiff?|npy|dcm|pgm|ppm)$/i;
+const VIDEO = /\.(mp4|m4v|mov|avi|mkv|webm|mpe?g|ogv|flv|wmv|asf)$/i;
 const ADDRESS = /^https?:\/\/\S+$/i;
 
 /** @param {File} file */
 const isPicture = ({ type, name }) => type.startsWith("image/") || PICTURE.test(name);
+
+/** @param {File} file */
+const isVideo = ({ type, name }) => type.startsWith("video/") || VIDEO.test(name);
+
+/** @param {File} file what a field for files holds then */
+function listOf(file) {
+  const list = new DataTransfer();
+  list.items.add(file);
+  return list.files;
+}
 
 export class PictureChoice {
   /**
@@ -81,7 +92,7 @@ export class PictureChoice {
   chooseFile() {
     if (!this.file.files?.length) return;
     const files = [...this.file.files], [file] = files;
-    if (files.length > 1) {
+    if (files.length > 1 || isVideo(file)) {
       this.file.value = "";
       return this.take(files.map((file) => ({ file, path: file.name })));
     }
@@ -124,11 +135,16 @@ export class PictureChoice {
 
   /** @param {File} file */
   setFile(file) {
-    const list = new DataTransfer();
-    list.items.add(file);
     this.clearOthers(this.file);
-    this.file.files = list.files;
+    this.file.files = listOf(file);
     this.showPicture(URL.createObjectURL(file));
+  }
+
+  /** @param {File} file whose frames a job answers */
+  setVideo(file) {
+    this.empty("image_list", "image_folder", "video");
+    find("#video_file", this.form, HTMLInputElement).files = listOf(file);
+    this.openMany("video_file");
   }
 
   /** @param {DataTransfer} transfer */
@@ -164,6 +180,8 @@ export class PictureChoice {
     const isMany = files.some(({ file, path }) => path.includes("/") || ARCHIVE.test(file.name)) || files.length > MOST_AT_ONCE;
     if (isMany) return this.upload(files);
     const pictures = files.map(({ file }) => file).filter(isPicture);
+    const video = files.map(({ file }) => file).find(isVideo);
+    if (!pictures.length && video) return this.setVideo(video);
     if (!pictures.length) return toast(`${files[0].file.name} is no picture.`, "error");
     if (pictures.length === 1) {
       this.setFile(pictures[0]);
@@ -191,9 +209,15 @@ export class PictureChoice {
     if (this.series === series) this.series = null;
   }
 
-  openMany() {
+  /** @param {string[]} fields of a job that excludes another */
+  empty(...fields) {
+    for (const field of fields) find(`#${field}`, this.form, HTMLInputElement).value = "";
+  }
+
+  /** @param {string} field that is filled in there */
+  openMany(field = "image_folder") {
     document.getElementById("try-tab-many")?.click();
-    document.getElementById("image_folder")?.focus();
+    document.getElementById(field)?.focus();
   }
 
   /**
@@ -204,6 +228,7 @@ export class PictureChoice {
     const place = find("[data-many-progress]", this.one);
     try {
       const { path, files: count } = await sendAll(files, uploadProgress(place));
+      this.empty("video", "video_file");
       find("#image_folder", this.form, HTMLInputElement).value = path;
       this.openMany();
       toast(`${count} files are on the server; start the job.`, "success");
