@@ -150,6 +150,25 @@ def test_epoch_means_stand_out_and_single_steps_are_faint(
     assert [opacity for _, opacity in drawn] == [0.3, 1]
 
 
+def test_the_best_is_named_where_no_curve_runs(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    training.begin()
+    for epoch in (1, 2, 3):  # all at 100 %
+        values = {"mean_dice": 1.0}
+        training.writer.emit(MetricEvent(step=epoch * 10, epoch=epoch, phase="train", values=values, kinds=KINDS))
+        training.validate(epoch, found=True, mean_dice=1.0, pixel_accuracy=1.0, of_cell=1.0)
+    page.goto(training.url)
+    chart = page.locator("[data-key='accuracy-Dice (%)']")
+    chart.scroll_into_view_if_needed()
+    best = chart.locator(".annotation-text", has_text="best")
+    expect(best).to_be_visible()
+    ends = "(part) => { const { top, bottom } = part.getBoundingClientRect(); return [top, bottom]; }"
+    legend, label, plot = (part.evaluate(ends) for part in (chart.locator(".legend"), best, chart.locator(".nsewdrag")))
+    assert legend[1] <= label[0] < label[1] <= plot[0]
+
+
 def test_the_forms_that_try_a_model_come_with_its_first_snapshot(
     page: Page, context: BrowserContext, web_server: RunningServer, training: Training
 ) -> None:

@@ -5,8 +5,10 @@ import { colour } from "./theme_plot.js";
 
 /** @typedef {import("../parts/training_state.js").TrainingState} TrainingState */
 
+const ABOVE = 16; // pixels that the word at the best needs
+
 /**
- * A line where the best snapshot is, and one at what a guess without looking scores.
+ * A line where the best snapshot is, named above the plot, where no curve is, and one at what a guess without looking scores.
  * @param {{name: string, epoch: number}} best
  * @param {TrainingState} state
  */
@@ -16,12 +18,12 @@ export function bestMark(best, state) {
   const line = { type: "line", x0: best.epoch, x1: best.epoch, ...upright };
   const { train, val } = state.curves;
   const side = best.epoch > Math.max(train.epoch.at(-1) ?? 0, val.epoch.at(-1) ?? 0) / 2 ? "right" : "left";
-  const above = { yref: "paper", y: 1, showarrow: false, xanchor: side, yanchor: "top" };
-  const note = { x: best.epoch, text: "best", ...above, font: { size: 11, color: tint } };
+  const place = { yref: "paper", y: 1, showarrow: false, xanchor: side, yanchor: "bottom" };
+  const note = { x: best.epoch, text: "best", ...place, font: { size: 11, color: tint } };
   const guess = state.baseline?.values[best.name];
-  if (guess === null || guess === undefined) return { shapes: [line], annotations: [note] };
+  if (guess === null || guess === undefined) return { above: ABOVE, shapes: [line], annotations: [note] };
   const [level, name] = baselineMark(guess * (state.facts(best.name).unit === "%" ? 100 : 1));
-  return { shapes: [line, level], annotations: [note, name] };
+  return { above: ABOVE, shapes: [line, level], annotations: [note, name] };
 }
 
 /** @param {number} y */

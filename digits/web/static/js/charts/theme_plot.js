@@ -2,6 +2,7 @@
 // Plotly in the colours of the page: charts follow the switch between light and dark.
 
 export const SERIES = 8; // tokens --series-0 to --series-7
+const HEIGHT = 190; // pixels of a plot without its axis and legend, about: Plotly places legends by shares of it
 export const CONFIG = {
   displaylogo: false,
   responsive: true,
@@ -39,20 +40,21 @@ function axis(title, more) {
 }
 
 /**
- * A layout in the colours of now; `x` and `y` are the titles of the axes, what else is given overrides Plotly's own names.
+ * A layout in the colours of now; `x` and `y` are the titles of the axes, `above` the pixels that stay free over the plot, below
+ * its legend; what else is given overrides Plotly's own names.
  * @param {Record<string, any>} [options]
  */
-export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, ...more } = {}) {
+export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, above = 0, ...more } = {}) {
   return {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
     font: { family: getComputedStyle(document.body).fontFamily, color: token("ink-2"), size: 12 },
-    margin: { l: 52, r: 14, t: 10, b: 40 },
+    margin: { l: 52, r: 14, t: 10 + above, b: 40 },
     hovermode: "x unified",
     showlegend: true,
     hoverlabel: { bgcolor: token("raised"), bordercolor: token("line-strong"), font: { color: token("ink") } },
     modebar: { bgcolor: "transparent", color: token("ink-3"), activecolor: token("ink") },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { size: 11 } },
+    legend: { orientation: "h", x: 0, y: 1.02 + above / HEIGHT, yanchor: "bottom", traceorder: "normal", font: { size: 11 } },
     xaxis: axis(x, xaxis),
     yaxis: axis(y, yaxis),
     ...more,
