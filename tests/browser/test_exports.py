@@ -79,6 +79,9 @@ def test_a_model_is_exported_from_its_page(page: Page, context: BrowserContext, 
     with page.expect_download() as download:
         row.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == f"{model.id}_epoch_2_model.pt2"
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert exports.locator(".table-scroll").evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
+    page.set_viewport_size({"width": 1280, "height": 800})
     exports.get_by_role("link", name="Parity report").click()
     report = page.get_by_role("region", name="PyTorch program")
     expect(report.get_by_role("row", name="torch.export")).to_contain_text("ms")

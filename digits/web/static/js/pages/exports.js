@@ -54,13 +54,13 @@ function exportRow(row) {
     "tr",
     {},
     el("td", {}, row.title),
-    el("td", { class: "num" }, String(row.snapshot_epoch)),
+    el("td", { class: "num", "data-title": "Epoch" }, String(row.snapshot_epoch)),
     el("td", {}, ...state, words && el("div", { class: row.error ? "text-danger" : "muted" }, words)),
-    el("td", { class: "num" }, done ? fileSize(row.size) : ""),
-    el("td", { class: "num" }, parityOf(row)),
-    el("td", { class: "num" }, dropOf(row)),
-    el("td", { class: "num" }, latencyOf(row)),
-    el("td", {}, row.created === null ? "" : ago(row.created)),
+    el("td", { class: "num", "data-title": "Size" }, done ? fileSize(row.size) : ""),
+    el("td", { class: "num", "data-title": "Difference" }, parityOf(row)),
+    el("td", { class: "num", "data-title": "Lost" }, dropOf(row)),
+    el("td", { class: "num", "data-title": "p50" }, latencyOf(row)),
+    el("td", { "data-title": "Made" }, row.created === null ? "" : ago(row.created)),
     el(
       "td",
       {},
@@ -155,7 +155,7 @@ function draw(rows) {
     [""],
   ];
   const head = el("tr", {}, ...heads.map(([text, kind]) => el("th", { class: kind, scope: "col" }, text)));
-  const table = el("table", { class: "table-list" }, el("thead", {}, head), el("tbody", {}, ...rows.map(exportRow)));
+  const table = el("table", { class: "table-list table-rows" }, el("thead", {}, head), el("tbody", {}, ...rows.map(exportRow)));
   find("[data-parity-report]", card).hidden = !rows.some((row) => row.parity !== null);
   box.replaceChildren(
     rows.length ? el("div", { class: "table-scroll" }, table) : el("p", { class: "muted" }, "There is no export."),
