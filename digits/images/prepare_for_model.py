@@ -268,6 +268,11 @@ def _least(meta: Mapping[str, Any]) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def takes_arrays(meta: Mapping[str, Any]) -> bool:
+    """Whether pictures are read in the type of the records, `.npy` files too; 8 bits are read by Pillow, which knows none."""
+    return "input_shape" in meta and _preparation(meta).dtype != EIGHT_BIT
+
+
 def _preparation(meta: Mapping[str, Any]) -> Preparation:
     channels, height, width = (int(n) for n in meta.get("stored_shape") or meta["input_shape"])
     how = meta.get("image") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from digits.errors import DataError, LoadImageError, Misfit
 from digits.images.prepare import Preparation
-from digits.images.prepare_for_model import MADE_EIGHT_BIT, Fitting, Preparer
+from digits.images.prepare_for_model import MADE_EIGHT_BIT, Fitting, Preparer, takes_arrays
 from digits.ingest.conversion import ArrayForm
 from digits.service.models.templates.predicting import read_feature
 from digits.tasks import Labels, of
@@ -114,6 +115,17 @@ def test_a_file_of_another_type_is_taken_as_a_data_set_takes_it(tmp_path: Path, 
     for one in (found.feature, read_feature(tmp_path / "a.npy", meta)):
         assert one.dtype == stored.dtype
         np.testing.assert_array_equal(one, stored)
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [("8-bit", 3), ("uint8", 4), ("uint16", 1), ("float32", 2)])
+def test_npy_is_offered_where_it_is_read(tmp_path: Path, dtype: str, channels: int) -> None:
+    shape = [channels, 3, 4]
+    meta = {"input_shape": shape, "stored_shape": shape, "image": Preparation(4, 3, channels, dtype=dtype).to_json()}
+    values = np.zeros((3, 4, channels) if channels > 1 else (3, 4), "uint8" if dtype == "8-bit" else dtype)
+    np.save(tmp_path / "a.npy", values)
+    assert takes_arrays(meta) == (dtype != "8-bit")
+    with nullcontext() if takes_arrays(meta) else pytest.raises(LoadImageError, match="is no picture"):
+        assert list(Preparer(meta)(tmp_path / "a.npy").shape) == shape
 
 
 @pytest.mark.parametrize("ending", [".png", ".tif", ".ppm"])

@@ -15,6 +15,7 @@ from digits.service.damage import require_records
 from digits.service.datasets.records import find_split, open_split
 from digits.service.evaluations.predict import RecordPicture
 from digits.service.files import confine as paths
+from digits.service.models.validation_samples import meta_of
 from digits.service.plugins.host import read_foreign
 from digits.storage.jobs.store import Job
 from digits.utils.names import is_address
@@ -51,6 +52,13 @@ def from_path(service: Service, text: str) -> Path | bytes:
     from digits.utils.fetch import fetch
 
     return fetch(text)
+
+
+def picture_types(service: Service, model: Job) -> list[str]:
+    """The files that a browser offers as pictures for a model: what it knows as pictures, and names of others that are read."""
+    from digits.images.prepare_for_model import takes_arrays
+
+    return ["image/*", ".tif", ".tiff", *([".npy"] if takes_arrays(meta_of(service, model)) else [])]
 
 
 def unusable(name: str, error: DigitsError) -> dict[str, str]:

@@ -10,6 +10,7 @@ from flask import Blueprint
 from digits import tasks
 from digits.service import Service
 from digits.service.evaluations import create as evaluations
+from digits.service.evaluations.inputs import picture_types
 from digits.service.evaluations.predict import classifies
 from digits.service.models.snapshots import list_snapshots
 from digits.service.plugins import host as plugins
@@ -49,6 +50,7 @@ def inference_forms(model: Job) -> dict[str, Any]:
         "evaluations": evaluations.model_evaluations(service, model),
         "others": evaluations.comparable_datasets(service, model),
         "allow_urls": service.settings.allow_urls,
+        "picture_types": picture_types(service, model),
     }
 
 

@@ -12,7 +12,7 @@ from digits.domain.inside import ACTIVATIONS, FINEST_GRID, GRID, MAP_COLOURS, ME
 from digits.domain.jobs import PREDICTING
 from digits.errors import BadRequest
 from digits.service.evaluations import inside
-from digits.service.evaluations.inputs import from_record
+from digits.service.evaluations.inputs import from_record, picture_types
 from digits.service.models.snapshots import Snapshot, find_snapshot, list_snapshots
 from digits.storage.jobs.store import Job
 from digits.web.evaluations.predict import sent_picture
@@ -86,6 +86,7 @@ def page(job_id: str) -> Any:
         splits=splits,
         sample_split=split.removesuffix("_db"),
         samples=[i * splits[split] // count for i in range(count)],
+        picture_types=picture_types(service, model),
         may_edit=may_edit(model),
     )
 

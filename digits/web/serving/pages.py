@@ -8,6 +8,7 @@ from flask import Blueprint, g, render_template, request, url_for
 
 from digits.domain.jobs import PREDICTING, Status
 from digits.errors import BadRequest
+from digits.service.evaluations.inputs import picture_types
 from digits.service.serving import names as published
 from digits.service.serving.describe import describe
 from digits.service.serving.names import find
@@ -73,7 +74,9 @@ def show(name: str) -> Any:
     address = f"{request.host_url.rstrip('/')}{request.script_root}"
     version = publication.version(publication.active)
     samples = code_samples(address, publication, version) if version is not None else []
-    return render_template("serving/show.html", one=state(publication), samples=samples)
+    model = get_service().store.find(version.model_id) if version is not None else None
+    types = picture_types(get_service(), model) if model is not None else []
+    return render_template("serving/show.html", one=state(publication), samples=samples, picture_types=types)
 
 
 @describes(form=PUT, answer=f"{STATE}; `token` (shown this once; empty where none was made), `new_version`, `note`.")

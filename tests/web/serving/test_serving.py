@@ -31,6 +31,7 @@ from digits.predictor import server
 from digits.predictor.model import LoadedModel
 from digits.service import Service, accounts, tokens, trash
 from digits.service.jobs import delete_many
+from digits.service.models.validation_samples import META_FILE
 from digits.service.serving import Serving
 from digits.service.serving.names import TOKEN_PREFIX
 from digits.storage.jobs.store import Job
@@ -264,6 +265,16 @@ def test_versions_a_canary_and_the_way_back(world: World) -> None:
     said = [change["what"] for change in world.client.get("/serve/levels.json").json["changes"]]
     assert said[-1] == "published version 1: levels of grey, epoch 1"
     assert "let version 1 answer" in said
+
+
+@pytest.mark.parametrize(("dtype", "offered"), [("uint8", "image/*,.tif,.tiff"), ("uint16", "image/*,.tif,.tiff,.npy")])
+def test_the_page_offers_the_files_that_the_model_reads(world: World, dtype: str, offered: str) -> None:
+    world.put()
+    meta = world.service.folder(world.model.id).path / META_FILE
+    meta.write_text(json.dumps({"input_shape": [1, 8, 8], "preparation": {"dtype": dtype}}))
+    page = world.client.get("/serve/levels").text
+    meta.unlink()
+    assert f'accept="{offered}"' in page
 
 
 def test_names_survive_whatever_ends_the_server_and_are_taken_back(world: World) -> None:

@@ -11,7 +11,7 @@ import { photograph } from "./camera.js";
 const SMALL = 96; // pixels of a side; smaller pictures are not smoothed
 const MOST_AT_ONCE = 24; // pictures that are asked about one after the other; more are a job
 const ARCHIVE = /\.(zip|tar|tgz|tar\.(gz|bz2|xz))$/i;
-const PICTURE = /\.(png|jpe?g|gif|webp|bmp|tiff?|npy|dcm|pgm|ppm)$/i;
+const PICTURE = /\.(png|jpe?g|gif|webp|bmp|tiff?|npy|pgm|ppm)$/i;
 const VIDEO = /\.(mp4|m4v|mov|avi|mkv|webm|mpe?g|ogv|flv|wmv|asf)$/i;
 const ADDRESS = /^https?:\/\/\S+$/i;
 
