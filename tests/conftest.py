@@ -3,6 +3,7 @@ and real servers on a free port."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -94,6 +95,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data sets are not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """Where the log goes is set back after the test, which lets a server set it."""
+    root, raises = logging.getLogger(), logging.raiseExceptions
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
 
 
 @pytest.fixture

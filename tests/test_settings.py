@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,18 +120,6 @@ def test_a_user_without_a_home_is_told_what_to_set() -> None:
     first, second = done.stdout.splitlines()
     assert first == "() digits"
     assert second.startswith("The jobs directory is ~/.local/share/digits/jobs, but user 4294967 has no home directory. Set HOME")
-
-
-@pytest.fixture
-def root_logger() -> Iterator[None]:
-    root, raises = logging.getLogger(), logging.raiseExceptions
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:], logging.raiseExceptions = handlers, raises
-    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("root_logger")

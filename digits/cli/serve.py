@@ -11,12 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import click
+from sqlalchemy.exc import DatabaseError
 
 from digits.cli.options import jobs_dir_option, load_settings
 from digits.config import Settings, unknown_variables
 from digits.errors import ConfigError
+from digits.storage.folders import JobsDir
 from digits.storage.modes import limit_process
-from digits.supervisor import ServiceSpec, process_limit, run
+from digits.supervisor import ServiceSpec, logs, process_limit, run
 from digits.utils.memory_use import MIB
 
 SOCKET_TIMEOUT = 0.2
@@ -54,6 +56,9 @@ def start(settings: Settings, *, stop_jobs: bool = False, on_ready: Callable[[st
     settings = replace(settings, port=free_port(settings))
     if settings.port in REFUSED_PORTS:
         click.echo(f"Browsers refuse to open port {settings.port}, which belongs to another service. Choose another.", err=True)
+    jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
+    jobs_dir.prepare()
+    logs.configure(settings, jobs_dir)  # whoever opens the database first may find it empty, and says so
     address = prepare(settings)
     report = on_ready or _print_address
 
@@ -81,7 +86,8 @@ def plugin_host(settings: Settings, environment: Mapping[str, str]) -> ServiceSp
 
 
 def prepare(settings: Settings) -> str:
-    """Check that the address may be used and make the token of the first session; the address to open."""
+    """Check that the address may be used and make the token of the first session; the address to open. Raises StorageError where
+    the database is damaged."""
     from digits.service import Service, accounts
 
     service = Service.open(settings)
@@ -90,6 +96,9 @@ def prepare(settings: Settings) -> str:
         if not settings.auth or accounts.any_users(service):
             return plain_address(settings)
         return f"{plain_address(settings)}/?token={accounts.new_first_token(service)}"
+    except DatabaseError:
+        service.store.check()
+        raise
     finally:
         service.close()
 

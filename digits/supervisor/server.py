@@ -159,9 +159,9 @@ def run(
     """
     jobs_dir = JobsDir(settings.jobs_path, settings.folder_mode)
     jobs_dir.prepare()
+    logs.configure(settings, jobs_dir)  # before the database is opened, which may have to be made again
     lock = ServerLock(jobs_dir, address)
     with lock, _store(settings, jobs_dir) as store, ControlServer(jobs_dir, {}) as control:
-        logs.configure(settings, jobs_dir)
         jobs_dir.settle_modes()
         store.check()
         supervisor = Supervisor(settings, jobs_dir, store, executor=executor_for(settings, jobs_dir, worker_command))

@@ -9,6 +9,10 @@ import pytest
 from digits.cli import serve
 from digits.config import Settings
 from digits.errors import ConfigError
+from digits.service import Service
+from tests.builders import make_job
+
+pytestmark = pytest.mark.usefixtures("root_logger")
 
 
 def test_a_port_that_browsers_refuse_is_warned_about(
@@ -29,3 +33,16 @@ def test_a_port_in_use_is_named(tmp_path: object) -> None:
         taken.listen()
         with pytest.raises(ConfigError, match=f"Port {taken.getsockname()[1]} of 127.0.0.1 cannot be used"):
             serve.start(Settings(jobs_dir=f"{tmp_path}/jobs", port=taken.getsockname()[1]))
+
+
+def test_an_empty_database_is_made_again_and_the_log_says_so(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "run", lambda *arguments, **options: None)
+    make_job(service)
+    service.close()
+    service.jobs_dir.database_file.write_bytes(b"")
+    for beside in service.jobs_dir.hidden.glob("digits.sqlite-*"):
+        beside.unlink()
+    serve.start(Settings(jobs_dir=str(service.jobs_dir.path), port=0))
+    log = (service.jobs_dir.hidden / "digits.log").read_text()
+    assert "The database had no tables. They are made again; the server, or `digits jobs reindex`, reads 1 jobs" in log
+    assert "make them again with `digits user add`" in log

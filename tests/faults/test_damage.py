@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,14 +29,15 @@ from digits.service.models.snapshots import find_snapshot
 from digits.service.repair import _checkpoint, repair
 from digits.storage.damage import Row, examine
 from digits.storage.folders import JobFolder
-from digits.storage.jobs.store import Job
+from digits.storage.jobs.store import Job, JobStore
 from digits.storage.seals import sealed
 from digits.supervisor.loop import Supervisor
 from digits.supervisor.server import executor_for
 from digits.web.app import create_app
 from tests.faults.finished import Finished
+from tests.faults.test_server import Servers
 from tests.supervisor.conftest import World
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 SEED = 14
 LOGS = {"worker.log", "heartbeat", "worker.lock", "worker.json", "tb"}  # nothing of a job depends on them
@@ -285,22 +292,78 @@ def test_what_lies_beside_a_row_is_repaired_and_the_damaged_file_kept(tmp_path: 
     assert list(repair(world.settings)) == []
 
 
+def database_of(world: World) -> Path:
+    """The file of its database, which nobody has open any more."""
+    world.close()
+    database = world.service.jobs_dir.database_file
+    for beside in database.parent.glob("digits.sqlite-*"):
+        beside.unlink()
+    return database
+
+
 @pytest.mark.parametrize("damage", [replace, empty])
 def test_a_damaged_database_is_made_again_from_the_folders(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     world = World(tmp_path / "jobs")
     jobs = [world.job(steps=1), world.job(steps=1)]
     world.supervise()
     world.until_ended(*jobs)
-    world.close()
-    database = world.service.jobs_dir.database_file
-    for beside in database.parent.glob("digits.sqlite-*"):
-        beside.unlink()
+    database = database_of(world)
     damage(database)
     assert "2 jobs got a row again from their folders." in list(repair(world.settings))
     assert bool(list(database.parent.glob("digits.sqlite.damaged-*"))) == (damage is replace)
     again = World(tmp_path / "jobs")
     assert {job.id for job in again.jobs()} == {job.id for job in jobs}
     again.close()
+
+
+@pytest.mark.parametrize("table", ["jobs", "users"])
+def test_no_server_starts_on_a_database_that_opens_and_is_damaged_inside(tmp_path: Path, table: str) -> None:
+    world = World(tmp_path / "jobs")
+    jobs = [world.job(steps=1) for _ in range(3)]
+    database = database_of(world)
+    scribble_over_table(database, table)
+    JobStore.open("", database).close()
+    command = [sys.executable, "-m", "digits", "serve", "--port", "0", "--jobs-dir", world.settings.jobs_dir]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert refused.returncode == 1
+    assert f"The database {database} is damaged: " in refused.stderr
+    assert "`digits doctor --repair` puts the damaged file aside and reads the jobs from their folders" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "3 jobs got a row again from their folders." in list(repair(world.settings))
+    again = World(tmp_path / "jobs")
+    assert {job.id for job in again.jobs()} == {job.id for job in jobs}
+    again.close()
+
+
+def scribble_over_table(database: Path, table: str) -> None:
+    """Its first page, and those of its indices, become 0xff: nothing notices before something is read there."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        pages = [page for (page,) in connection.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = ?", [table])]
+        ((size,),) = connection.execute("PRAGMA page_size")
+    with open(database, "r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+
+
+def test_a_server_makes_an_empty_database_again_and_reads_the_jobs_from_their_folders(tmp_path: Path) -> None:
+    world = World(tmp_path / "jobs")
+    jobs = [world.job(steps=1), world.job(steps=1)]
+    world.supervise()
+    jobs = world.until_ended(*jobs)
+    for job in jobs:  # a younger one might be in the making
+        os.utime(world.service.folder(job.id).request_file, times=(time.time() - 60,) * 2)
+    empty(database_of(world))
+    servers = Servers(world.settings.jobs_dir)
+    try:
+        servers.start()
+        again = World(tmp_path / "jobs")
+        assert {job.id: (job.status, job.history) for job in again.jobs()} == {job.id: (job.status, job.history) for job in jobs}
+        again.close()
+    finally:
+        servers.close()
+    log = (world.service.jobs_dir.hidden / "digits.log").read_text()
+    assert "The database had no tables. They are made again; the server, or `digits jobs reindex`, reads 2 jobs" in log
 
 
 def test_a_job_whose_request_is_damaged_ends_with_a_sentence(tmp_path: Path) -> None:
