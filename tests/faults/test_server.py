@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,9 +35,9 @@ class Servers:
         self.jobs_dir, self.options = jobs_dir, options
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.faults.fake_server", self.jobs_dir, *self.options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    def start(self, *options: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.faults.fake_server", self.jobs_dir, *self.options, *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=stdin)
         self.processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -127,6 +128,75 @@ def test_a_stopped_server_ends_its_services_and_leaves_its_workers(
     os.killpg(worker, signal.SIGKILL)
 
 
+@pytest.fixture
+def terminal() -> Iterator[int]:
+    """A terminal, as the input of a server."""
+    ours, its = os.openpty()
+    yield its
+    os.close(its)
+    os.close(ours)
+
+
+def read_until(server: subprocess.Popen[bytes], words: bytes) -> None:
+    """What it says, up to a line with these words."""
+    assert server.stderr is not None
+    assert any(words in line for line in server.stderr), "it ended without them"
+
+
+def assert_stopped_and_going_on(world: World, servers: Servers, job: Job, worker: int) -> None:
+    """Its worker went before the server did; the next server goes on from the checkpoint."""
+    assert is_gone(worker)
+    row = world.get(job)
+    assert (row.status, row.failures, row.error) == (Status.WAIT, 0, "")
+    assert row.message == "The server was stopped; the job goes on when it runs again."
+    servers.start()
+    wait_for(lambda: world.get(job).status == Status.DONE)
+    row = world.get(job)
+    assert (row.attempt, row.failures) == (2, 0)
+    assert re.match(r"Resumed from checkpoint \(step \d+\) after: the server was stopped\.$", row.message)
+    assert steps_of(world, job.id) == list(range(1, 61))
+
+
+def test_a_server_that_stops_its_jobs_too_leaves_them_to_go_on_from_their_checkpoints(world: World, servers: Servers) -> None:
+    job = world.job(steps=60, seconds=0.05)
+    server = servers.start("stop-jobs")
+    wait_for(lambda: world.get(job).progress > 0)
+    worker = world.get(job).pid
+    server.send_signal(signal.SIGTERM)
+    _, said = server.communicate(timeout=PATIENCE_SECONDS)
+    assert server.returncode == 0
+    assert b"Stops what runs; 1 job goes on when the server runs again." in said
+    assert_stopped_and_going_on(world, servers, job, worker)
+
+
+def test_a_second_ctrl_c_on_a_terminal_stops_the_workers_too(world: World, servers: Servers, terminal: int) -> None:
+    job = world.job(steps=60, seconds=0.05)
+    server = servers.start(stdin=terminal)
+    wait_for(lambda: world.get(job).progress > 0)
+    worker = world.get(job).pid
+    server.send_signal(signal.SIGINT)
+    read_until(server, b"1 job goes on. Press Ctrl-C again to stop what runs.")
+    assert not is_gone(worker)
+    server.send_signal(signal.SIGINT)
+    read_until(server, b"Stops what runs; 1 job goes on when the server runs again.")
+    assert server.wait(PATIENCE_SECONDS) == 0
+    assert_stopped_and_going_on(world, servers, job, worker)
+
+
+def test_one_ctrl_c_on_a_terminal_leaves_the_workers(world: World, servers: Servers, terminal: int) -> None:
+    job = world.job(steps=1000, seconds=0.05)
+    server = servers.start(stdin=terminal)
+    wait_for(lambda: world.get(job).progress > 0)
+    worker = world.get(job).pid
+    server.send_signal(signal.SIGINT)
+    read_until(server, b"Press Ctrl-C again to stop what runs.")
+    read_until(server, b"The server ends; 1 job goes on and is adopted at the next start.")
+    assert server.wait(PATIENCE_SECONDS) == 0
+    assert not is_gone(worker)
+    assert world.get(job).status == Status.RUN
+    os.killpg(worker, signal.SIGKILL)
+
+
 def test_a_stop_of_server_and_workers_together_is_no_crash(world: World, servers: Servers) -> None:
     """As systemd stops a service: SIGTERM to each of its processes. Whoever does that four times finds no job in Error."""
     job = world.job(steps=400, seconds=0.05, checkpoint_every=1000)
@@ -181,15 +251,17 @@ def test_the_end_of_the_terminal_stops_the_server_and_it_says_so(world: World, s
 
 
 def test_a_folder_of_sockets_that_vanishes_is_made_again(world: World, servers: Servers) -> None:
-    """As a run-time directory does when its user logs out."""
+    """As a run-time directory does when its user logs out. Who had a socket in it is started again."""
     servers.start()
-    jobs_dir = world.service.jobs_dir
+    jobs_dir, service = world.service.jobs_dir, service_pid(world)
     wait_for(lambda: read_runtime(jobs_dir))
     shutil.rmtree(read_runtime(jobs_dir)["directory"])
     with pytest.raises(ControlError):
         call(jobs_dir, {"op": "ping"})
     wait_for(lambda: Path(read_runtime(jobs_dir)["socket"]).exists())
     assert call(jobs_dir, {"op": "ping"}) == {"ok": True}
+    wait_for(lambda: service_pid(world) != service)
+    assert is_gone(service)
 
 
 def test_a_service_that_dies_is_started_again(world: World, servers: Servers) -> None:

@@ -18,6 +18,8 @@ from digits.supervisor.executor import Ladder
 from tests.supervisor.conftest import World
 from tests.waiting import PATIENCE_SECONDS, is_gone
 
+REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # to stop
+
 
 def steps_of(world: World, job_id: str) -> list[int]:
     """Steps of the training metrics that count."""
@@ -53,13 +55,34 @@ def test_a_worker_killed_from_outside_is_resumed(world: World) -> None:
     assert steps_of(world, job.id) == list(range(1, 31))
 
 
-def test_a_worker_terminated_by_the_system_is_resumed_not_aborted(world: World) -> None:
-    job = world.job(steps=30, seconds=0.1)
-    world.supervise()
-    world.until(lambda: world.get(job).progress > 0.2)
-    os.kill(world.get(job).pid, signal.SIGTERM)
-    (row,) = world.until_ended(job)
-    assert (row.status, row.attempt) == (Status.DONE, 2)
+def test_a_worker_alone_that_is_requested_to_stop_did_not_crash_and_starts_again_after_a_while(world: World) -> None:
+    """By each signal, and before it could listen to one: whoever sends it may be about to stop the server too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup, no worker would hear of it
+    try:
+        jobs = [world.job(steps=60, seconds=0.05) for _ in (*REQUESTS, "early")]
+        world.supervise()
+        world.until(lambda: all(world.get(job).pid for job in jobs))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    *listening, early = jobs
+    os.kill(world.get(early).pid, signal.SIGTERM)
+    world.until(lambda: all(world.get(job).progress > 0 for job in listening))
+    for job, number in zip(listening, REQUESTS, strict=True):
+        os.kill(world.get(job).pid, number)
+    said: dict[str, str] = {}
+
+    def each_waited() -> bool:
+        said.update({job.id: row.message for job in jobs if (row := world.get(job)).status == Status.WAIT and row.attempt == 1})
+        return len(said) == len(jobs)
+
+    world.until(each_waited)
+    assert set(said.values()) == {"The job was requested to stop from outside; it goes on in a moment."}
+    for row in world.until_ended(*jobs):
+        assert (row.status, row.attempt, row.failures) == (Status.DONE, 2, 0)
+        assert row.message.endswith(" after: it was requested to stop from outside.")
+        stopped, again = (max(at for status, at in row.history if status == wanted) for wanted in "WR")
+        assert again - stopped > 4.9, "it waits for five seconds"
+        assert steps_of(world, row.id) == list(range(1, 61))
 
 
 def test_after_three_failed_resumes_the_job_ends_with_the_reason_and_its_last_words(world: World) -> None:

@@ -18,6 +18,7 @@ from digits.storage.folders import JobsDir
 from digits.supervisor.child_processes import ServiceProcess, ServiceSpec
 from digits.supervisor.predictors import Predictors
 from digits.supervisor.probes import NetworkChecks
+from tests.waiting import is_gone
 
 MODEL = "20260101-000000-aaaa"
 PREDICTOR = (sys.executable, str(Path(__file__).with_name("fake_predictor.py")))
@@ -195,3 +196,58 @@ def test_a_service_that_is_killed_again_and_again_does_not_wait_longer_each_time
         assert service.child is not None
         service.child.process.kill()
         service.child.process.wait()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """Another folder for sockets."""
+    with tempfile.TemporaryDirectory(prefix="dt-") as folder:
+        yield Path(folder)
+
+
+WRITES = "import os, sys, pathlib, time; pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()}'); time.sleep(600)"
+
+
+@pytest.mark.parametrize("where", ["argv", "env"])
+def test_a_service_with_a_socket_in_the_folder_is_started_again_in_the_new_one(
+    runtime: Path, elsewhere: Path, where: str
+) -> None:
+    code = WRITES.replace("sys.argv[1]", "os.environ['HERE']") if where == "env" else WRITES
+    argv, env = ([], {"HERE": "{runtime}/pid"}) if where == "env" else (["{runtime}/pid"], {})
+    service = ServiceProcess(ServiceSpec("test", [sys.executable, "-c", code, *argv], env, socket="{runtime}/s"), runtime)
+    service.tick()
+    first = int(until((runtime / "pid").exists) and until((runtime / "pid").read_text))
+    service.move(elsewhere)
+    assert is_gone(first)
+    service.tick()
+    second = int(until((elsewhere / "pid").exists) and until((elsewhere / "pid").read_text))
+    assert service.child is not None
+    assert second == service.child.process.pid != first
+    assert service.socket == elsewhere / "s"
+    service.child.stop()
+
+
+def test_a_service_without_a_socket_in_the_folder_is_left_alone_when_that_moves(runtime: Path, elsewhere: Path) -> None:
+    service = ServiceProcess(ServiceSpec("test", [sys.executable, "-c", "import time; time.sleep(600)"]), runtime)
+    service.tick()
+    first = service.child
+    service.move(elsewhere)
+    service.tick()
+    assert first is not None
+    assert service.child is first
+    assert first.is_running()
+    first.stop()
+
+
+def test_a_model_is_loaded_again_below_the_new_folder_of_sockets(
+    predictors: Callable[..., PredictorsUnderTest], runtime: Path, elsewhere: Path
+) -> None:
+    one = predictors()
+    first = one.request("a")
+    pid = int(one.about(first)[0])
+    assert Path(first["socket"]).parent == runtime
+    one.predictors.pool.move(elsewhere)
+    second = one.request("a")
+    assert Path(second["socket"]).parent == elsewhere
+    until(lambda: is_gone(pid), one.predictors.pool.tick)
+    assert one.request("a") == second
