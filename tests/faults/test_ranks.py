@@ -16,12 +16,14 @@ from digits.domain.events import ProgressEvent, StatusEvent
 from digits.domain.jobs import FINISHED, Kind, Status
 from digits.domain.training import LearningRate, TrainingSpec
 from digits.engines.pytorch import ranks
-from digits.errors import NetworkError
+from digits.engines.training import checkpoint
+from digits.errors import NetworkError, ProcessLost
 from digits.service import jobs as actions
 from digits.storage.events import read_events
 from digits.storage.jobs.store import Job
 from digits.supervisor.executor import Ladder
 from digits.testing.runs import make_dataset, metric_lines, striped_pictures, train_logged
+from digits.utils import memory
 from digits.utils.processes import group_members
 from digits.worker.failures import error_event
 from tests.faults.test_server import Servers
@@ -147,6 +149,19 @@ def test_what_another_rank_raised_is_what_the_job_says(tmp_path: Path) -> None:
     assert "this rank has found something" in event.message
     assert event.advice == "Correct the network text."
     assert "in fail" in event.trace
+
+
+def test_a_rank_that_is_killed_is_the_reason_and_the_training_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "oom_kills", lambda: 0)  # of other tests on this machine
+    spec = a_spec(tmp_path / "data", [("1", "step 3", "kill")], epochs=1)
+    with pytest.raises(ProcessLost, match=r"^rank 1 of 2 was killed by signal 9 \(SIGKILL"):
+        train_logged(tmp_path / "data", tmp_path / "job", spec, checkpoint_seconds=0)
+    assert (checkpoint.read(tmp_path / "job" / "checkpoint") or {})["step"] == 2
+    train_logged(tmp_path / "data", tmp_path / "job", spec, checkpoint_seconds=0)
+    train_logged(tmp_path / "data", tmp_path / "whole", replace(spec, cpu_processes=1))
+    assert_same_numbers(tmp_path / "job", tmp_path / "whole")
 
 
 def test_a_rank_that_hangs_in_python_while_the_others_wait_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
