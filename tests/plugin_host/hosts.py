@@ -20,18 +20,18 @@ STOP_SECONDS = 60
 
 
 @contextmanager
-def running_host(service: Service, folder: Path, *sites: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running_host(service: Service, folder: Path, *sites: Path, memory_mb: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """Start a host that finds the packages in `sites`, wait until it has imported them, end it afterwards."""
-    with started_host(service, folder, *sites) as process:
+    with started_host(service, folder, *sites, memory_mb=memory_mb) as process:
         plugins.table(service)
         yield process
 
 
 @contextmanager
-def started_host(service: Service, folder: Path, *sites: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started_host(service: Service, folder: Path, *sites: Path, memory_mb: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """The same without waiting."""
     path = os.pathsep.join([*map(str, sites), *filter(None, [os.environ.get("PYTHONPATH")])])
-    arguments = ["--socket", str(folder / "host.sock"), "--jobs-dir", str(service.jobs_dir.path)]
+    arguments = ["--socket", str(folder / "host.sock"), "--jobs-dir", str(service.jobs_dir.path), "--memory-mb", str(memory_mb)]
     with (folder / "host.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "digits.plugin_host", *arguments],

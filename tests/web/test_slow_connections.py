@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import select
+import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -17,6 +20,7 @@ from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
+from digits.config import Settings
 from digits.service import accounts
 from digits.service.sessions import digest
 from digits.storage.publications import Publication, Publications, ServeToken, Version
@@ -294,6 +298,95 @@ def test_live_pages_that_come_together_are_all_opened_a_few_at_a_time(site: Site
             assert (part := sock.recv(1 << 16))
             text += part
     assert site.answers()
+
+
+class Arrival:
+    """A connection as it comes to a worker: its peer has sent a whole request."""
+
+    def __init__(self, path: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.peer = socket.create_connection(listener.getsockname(), timeout=PATIENCE_SECONDS)
+            taken, self.client = listener.accept()
+        self.peer.sendall(head(f"GET {path} HTTP/1.1", {}).encode())
+        select.select([taken], [], [], 60)
+        self.sock = Connection(taken, "a", 60, Strangers(6, 6), trusted=False)
+        self.parser = None
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@pytest.fixture
+def arrive() -> Iterator[Callable[[str], Arrival]]:
+    made: list[Arrival] = []
+
+    def arrive(path: str) -> Arrival:
+        made.append(Arrival(path))
+        return made[-1]
+
+    yield arrive
+    for conn in made:
+        conn.close()
+        conn.peer.close()
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Arrival]:
+    """Connections whose requests a thread was given, in this order: none of these threads is there."""
+    begun: list[Arrival] = []
+    monkeypatch.setattr(ThreadWorker, "enqueue_req", lambda _self, conn: begun.append(conn))
+    return begun
+
+
+@pytest.fixture
+def one() -> Iterator[worker.Worker]:
+    """A worker that has no listener."""
+    one = worker.Worker(1, 1, [], SimpleNamespace(settings=Settings()), 30, Config(), logging.getLogger("digits"))
+    one.method_queue.init()
+    one.poller = selectors.DefaultSelector()
+    yield one
+    one.poller.close()
+    one.method_queue.close()
+    one.tmp.close()
+
+
+def test_of_live_pages_that_come_together_four_are_opened_at_a_time(
+    one: worker.Worker, begun: list[Arrival], arrive: Callable[[str], Arrival]
+) -> None:
+    paths = ("/events", "/events?after=3", "/digits/models/20260101-000000-abcd/events")
+    live, page = [arrive(paths[number % 3]) for number in range(9)], arrive("/models/events.html")
+    for conn in (*live, page):
+        one.enqueue_req(conn)
+    assert begun == [*live[:4], page], "nobody's page waits for them"
+    live[2].sock.sendall(b"HTTP/1.1 200 OK\r\n")  # in its thread
+    assert len(begun) == 5, "threads open nothing"
+    one.method_queue.run_callbacks(None)
+    assert begun[5:] == live[4:5], "the first that waits, once one of the four is answered"
+    live[2].sock.sendall(b"\r\n")
+    one.method_queue.run_callbacks(None)
+    assert begun[6:] == [], "which counts once"
+    failed: Future[bool] = Future()
+    failed.set_exception(OSError())
+    one.nr_conns = len(live)
+    one.finish_request(live[0], failed)
+    assert begun[6:] == live[5:6], "or once one of them has ended without an answer"
+    for conn in live[1:6]:
+        conn.sock.sendall(b"HTTP/1.1 200 OK\r\n")
+    one.method_queue.run_callbacks(None)
+    assert begun[7:] == live[6:]
+
+
+def test_live_pages_that_were_not_opened_are_closed_when_the_server_ends(
+    one: worker.Worker, begun: list[Arrival], arrive: Callable[[str], Arrival]
+) -> None:
+    live = [arrive("/events") for _ in range(OPENING + 3)]
+    for conn in live:
+        one.enqueue_req(conn)
+    one.alive, one.nr_conns = False, len(live)
+    one.murder_pending()
+    assert begun == live[:OPENING]
+    assert [conn.peer.recv(1) for conn in live[OPENING:]] == [b""] * 3
+    assert one.nr_conns == OPENING
 
 
 def test_a_program_that_never_finishes_sending_is_answered_and_gives_its_place_back(site: Site) -> None:
