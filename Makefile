@@ -42,8 +42,8 @@ test-fast: $(TEST_STAMP) ## the tests without the browser and the slow ones
 test-long: $(TEST_STAMP) ## the long tests, which `make test` leaves out
 	$(BIN)/python -m pytest -m long $(ARGS)
 
-faults: $(TEST_STAMP) ## a hundred seeded kills of all processes, which take an hour (FAULTS_REPORT=file keeps what happened)
-	$(BIN)/python -m pytest -m faults tests/faults -s $(ARGS)
+faults: $(TEST_STAMP) ## a hundred seeded kills of all processes, and bombs, which take an hour (FAULTS_REPORT=file keeps what happened)
+	$(BIN)/python -m pytest -m faults tests/faults tests/service/files/test_hostile.py -s $(ARGS)
 
 check: $(TEST_STAMP) ## style and types, of Python and of the pages' code
 	$(BIN)/ruff check .

@@ -104,13 +104,33 @@ def many_members(path: Path, mode: str, first: bytes = b"") -> None:
     in_pieces(path, mode, iter([first, *[header * 1000] * (MEMBERS // 1000), bytes(1024)]))
 
 
+def summed(header: bytearray) -> bytes:
+    """A header of a tar that was changed, with the checksum that it has now."""
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def sparse_files() -> Iterator[tuple[str, bytes]]:
+    """A file of a hole of 512 bytes and 512 bytes behind it, in each form that GNU tar has written, as it should be."""
+    header = bytearray(member("a.png", tarfile.GNUTYPE_SPARSE, size=512).tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = (b"%011o\0" % 512) * 2  # where the piece lies, and its size
+    header[483:495] = b"%011o\0" % 1024
+    yield "old", summed(header) + b"x" * 512 + bytes(1024)
+    size, where = {"size": "1024", "numblocks": "1"}, {"offset": "512", "numbytes": "512"}
+    newest = {"major": "1", "minor": "0", "realsize": "1024", "name": "a.png"}
+    for form, attributes in {"0.0": size | where, "0.1": size | {"map": "512,512"}, "1.0": newest}.items():
+        data = (b"1\n512\n512\n".ljust(512, b"\0") if form == "1.0" else b"") + b"x" * 512
+        info = member("a.png", size=len(data))
+        info.pax_headers = {f"GNU.sparse.{name}": value for name, value in attributes.items()}
+        yield form, info.tobuf(tarfile.PAX_FORMAT) + data + bytes(1024)
+
+
 def sparse_map(pieces: int) -> Iterator[bytes]:
     """A sparse file of GNU tar whose map of holes goes on and on, each block looking like a header of a large member too."""
     header = bytearray(member("a", tarfile.GNUTYPE_SPARSE).tobuf())
     header[482] = 1  # the map goes on in the next block
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    yield bytes(header)
+    yield summed(header)
     block = bytearray((b"%011o\0" % 7 + b"%011o\0" % 7) * 21 + bytes(8))
     block[504] = 1
     for _ in range(pieces):
@@ -196,6 +216,14 @@ def cheap() -> Iterator[Hostile]:
     yield Hostile("a wrong checksum", "a.zip", _bytes(wrong), True)
     yield Hostile("a size without data", "a.tar", _bytes(member("a", size=1 << 40).tobuf()), True)
     yield Hostile("a size below zero", "a.tar", _bytes(_negative()))
+    for form, data in sparse_files():
+        yield Hostile(f"a file with a hole, form {form}", "a.tar", _bytes(data), True)
+        behind = tar_of(("fine.png", b"1"))[:1024] + data
+        yield Hostile(f"a file with a hole behind another, form {form}", "a.tar", _bytes(behind), True)
+    for suffix, mode in TARS.items():
+        for words, begin in {"of holes": sparse_map, "of holes as text": sparse_pax}.items():
+            name = f"a map {words} without end, {mode}"
+            yield Hostile(name, f"a{suffix}", lambda path, mode=mode, begin=begin: in_pieces(path, mode, begin(8)), True)
 
 
 def zip_quietly(members: list[tuple[str, bytes]]) -> bytes:
@@ -210,9 +238,7 @@ def zip_quietly(members: list[tuple[str, bytes]]) -> bytes:
 def _negative() -> bytes:
     header = bytearray(member("a").tobuf())
     header[124:136] = b"\xff" * 12
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    return bytes(header) + bytes(1024)
+    return summed(header) + bytes(1024)
 
 
 def costly() -> Iterator[Hostile]:

@@ -30,18 +30,18 @@ LOOK_SECONDS = 4.0  # of processor time
 
 
 class Member(tarfile.TarInfo):
-    """A member whose long name, or map of its holes, which are read into memory, is none of gigabytes."""
+    """A member whose long name, which is read into memory, is none of gigabytes, and which has no map of holes."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in LONG and self.size > MOST_HEADER:
             raise tarfile.ReadError(f"a name or attribute in it has {self.size:,} bytes")
         return super()._proc_member(archive)  # type: ignore[misc]
 
-    def _proc_sparse(self, archive: tarfile.TarFile) -> Any:
+    def _refuse_sparse(self, *_: Any) -> Any:
         raise tarfile.ReadError(SPARSE)
 
-    def _proc_gnusparse_10(self, *_: Any) -> Any:
-        raise tarfile.ReadError(SPARSE)
+    _proc_sparse = _refuse_sparse
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def check_count(settings: Settings, archive: Path, is_zip: bool) -> None:

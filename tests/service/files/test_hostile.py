@@ -125,7 +125,7 @@ def send(service: Service, door: str, one: Hostile, folder: Path, slow: float = 
 def test_no_archive_leaves_its_folder_or_stops_the_server(service: Service, tmp_path: Path, door: str) -> None:
     said = Counter[bool]()
     for one in hostile.cheap():
-        said[bool(send(service, door, one, tmp_path))] += 1
+        said[bool(send(service, door, one, tmp_path, SECONDS))] += 1
         (tmp_path / one.file_name).unlink()
     assert sum(said.values()) >= 230
     if door != "upload":
