@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 from click.testing import CliRunner
@@ -19,7 +21,7 @@ from digits.cli import group
 from digits.config import Settings
 from digits.domain.events import MetricEvent
 from digits.domain.jobs import Status
-from digits.errors import BadRequest, ConfigError
+from digits.errors import BadRequest, ConfigError, DiskFull
 from digits.service import Service, accounts, views
 from digits.service.backup import ABOUT, back_up, dump_postgresql
 from digits.service.files import uploads
@@ -118,6 +120,52 @@ def test_a_folder_that_is_no_backup_is_left_alone(service: Service, elsewhere: P
     assert about["of"] == str(service.jobs_dir.path)
     opened = Service.open(Settings(jobs_dir=str(elsewhere / "new"), auth=False))
     assert list(opened.store.ids()) == [job.id]
+    opened.close()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below the jobs of a folder."""
+    files = [path for job in folder.glob("20*") for path in job.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_full_disk_ends_a_backup_with_a_message_and_the_next_one_goes_on(
+    service: Service, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        (service.folder(make_job(service).id).path / "snapshots").mkdir()
+    for folder in service.jobs_dir.folders():
+        (folder.snapshots / "epoch_1").write_bytes(folder.id.encode() * 1000)
+    target, copied, room = elsewhere / "backup", list[Path](), [5]
+
+    def copy_while_there_is_room(path: Path, copy: Path) -> None:
+        if len(copied) == room[0]:
+            Path(copy).write_bytes(path.read_bytes()[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copy))
+        copied.append(path)
+        copyfile(path, copy)
+
+    def is_finished() -> bool:
+        about = json.loads((target / ".digits" / ABOUT).read_text())
+        assert about["of"] == str(service.jobs_dir.path)
+        return "finished" in about
+
+    monkeypatch.setattr(shutil, "copyfile", copy_while_there_is_room)
+    for _ in ("a new one", "one that was whole"):
+        copied.clear()
+        room[0] = 5
+        with pytest.raises(DiskFull, match="No space left on the disk of"):
+            back_up(service, target)
+        assert not is_finished()
+        room[0] = 1000
+        back_up(service, target)
+        assert is_finished()
+        assert len(copied) == len(set(copied)), "what was copied is not copied again"
+        assert tree(target) == tree(service.jobs_dir.path)
+        for file in tree(service.jobs_dir.path):
+            (service.jobs_dir.path / file).touch()  # so that all of it is copied once more
+    opened = Service.open(Settings(jobs_dir=str(target), auth=False))
+    assert set(opened.store.ids()) == set(service.store.ids())
     opened.close()
 
 
