@@ -223,7 +223,7 @@ def cheap() -> Iterator[Hostile]:
     for suffix, mode in TARS.items():
         for words, begin in {"of holes": sparse_map, "of holes as text": sparse_pax}.items():
             name = f"a map {words} without end, {mode}"
-            yield Hostile(name, f"a{suffix}", lambda path, mode=mode, begin=begin: in_pieces(path, mode, begin(8)), True)
+            yield Hostile(name, f"a{suffix}", lambda path, mode=mode, begin=begin: in_pieces(path, mode, begin(2)), True)
 
 
 def zip_quietly(members: list[tuple[str, bytes]]) -> bytes:
