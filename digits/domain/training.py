@@ -15,6 +15,11 @@ SYNCHRONISED, AVERAGED = "synchronised", "averaged"  # batch normalisation of se
 FIRST_SQUARES = 0.1  # what the sums of squared gradients begin with in FTRL and AdaGrad with dual averaging
 
 
+def same_epoch(one: float, other: float) -> bool:
+    """Whether two are the same: names of snapshots are rounded to six digits."""
+    return f"{one:g}" == f"{other:g}"
+
+
 @dataclass(frozen=True)
 class SolverFacts:
     """Its title, and what momentum (None: it has none) and weight decay are where a training does not give them."""

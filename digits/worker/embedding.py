@@ -18,16 +18,15 @@ from digits.domain.classes import NO_CLASS, unknown_place
 from digits.domain.embeddings import MOST_NUMBERS, UMAP, EmbeddingSpec
 from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
-from digits.engines.base import Predictor, get_engine
-from digits.engines.network.python_layers import layer_file_of, use
+from digits.engines.base import Predictor
 from digits.errors import BadRequest, DataError, JobStopped
-from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.metrics.projection import NEIGHBOUR_SIZE, Moments, components
 from digits.storage.embeddings import VectorWriter, vector_parts, write_points, writing_vectors
 from digits.storage.files import write_json
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.sources import PictureBatch, open_source
+from digits.worker.loading import load_snapshot
 from digits.worker.runtime import WorkerContext
 
 
@@ -36,7 +35,7 @@ def run(context: WorkerContext) -> None:
     spec = EmbeddingSpec.from_json(context.request.spec)
     context.emit(ProgressEvent(fraction=0.0, stage="load the model"))
     started = time.monotonic()
-    predictor = _load(context, spec)
+    predictor = load_snapshot(context, spec)
     try:
         layer = spec.layer or predictor.vector_layer()
         context.emit(LogEvent(message=f"Vectors of {layer}, with the snapshot of epoch {spec.epoch:g}."))
@@ -61,13 +60,6 @@ def run(context: WorkerContext) -> None:
         "seconds": time.monotonic() - started,
     }
     write_json(context.folder.result_file, result)
-
-
-def _load(context: WorkerContext, spec: EmbeddingSpec) -> Predictor:
-    folder = context.jobs_dir.folder(spec.model_id)
-    path = folder.snapshot_file(spec.snapshot)
-    use(layer_file_of(folder))
-    return get_engine(spec.framework or DEFAULT).load(path, "cuda:0" if context.gpus else "cpu")
 
 
 def _write(

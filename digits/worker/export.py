@@ -16,14 +16,14 @@ import numpy as np
 
 from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.exports import Export, ExportSpec
-from digits.engines.base import Exporter, Predictor, get_engine
+from digits.engines.base import Exporter
 from digits.engines.exporters import get_exporter
-from digits.engines.network.python_layers import layer_file_of, use
 from digits.engines.parity import CLOSE, check_parity, noise_features, parity, worst
 from digits.errors import ExportError, JobStopped
 from digits.frameworks import framework
 from digits.storage.exports import publish, writing
 from digits.utils.processes import STOP_SIGNALS
+from digits.worker.loading import load_snapshot
 from digits.worker.parity_report import Sample, compare, machine, sample_of, timings
 from digits.worker.training import versions
 
@@ -59,8 +59,7 @@ def _stopped_at_once(context: WorkerContext) -> Iterator[None]:
 def _export(context: WorkerContext, spec: ExportSpec) -> None:
     model = context.jobs_dir.folder(spec.model_id)
     _report(context, 0.0, "load the model")
-    predictor = _load(context, spec)
-    epoch = _loaded_epoch(context, spec, predictor)
+    predictor = load_snapshot(context, spec, "cpu")
     exporter = get_exporter(spec.format, spec.framework)
     reasons = exporter.check(predictor)
     if reasons:
@@ -92,7 +91,7 @@ def _export(context: WorkerContext, spec: ExportSpec) -> None:
         files = [*needed, *(file for file in files if file not in needed)]
         export = Export(
             format=spec.format,
-            epoch=epoch,
+            epoch=spec.epoch,
             snapshot=spec.snapshot,
             job_id=context.folder.id,
             created=time.time(),
@@ -122,24 +121,6 @@ def _calibration(exporter: Exporter, sample: Sample | None) -> dict[str, Any]:
             advice="Choose a format of 32 bits.",
         )
     return {"calibration": sample.features[:CALIBRATED]}
-
-
-def _load(context: WorkerContext, spec: ExportSpec) -> Predictor:
-    folder = context.jobs_dir.folder(spec.model_id)
-    path = folder.snapshot_file(spec.snapshot)
-    use(layer_file_of(folder))
-    return get_engine(spec.framework).load(path, "cpu")
-
-
-def _loaded_epoch(context: WorkerContext, spec: ExportSpec, predictor: Predictor) -> float:
-    """The epoch of the weights that were loaded: a training may have written a later best one while the export waited."""
-    loaded = float(predictor.meta.get("epoch", spec.epoch))
-    if f"{loaded:g}" == f"{spec.epoch:g}":  # names of snapshots are rounded so
-        return spec.epoch
-    context.emit(
-        LogEvent(message=f"{spec.snapshot} holds epoch {loaded:g} by now: it is written instead of epoch {spec.epoch:g}.")
-    )
-    return loaded
 
 
 def _report_difference(context: WorkerContext, difference: float, pictures: int, *, lossy: bool) -> None:

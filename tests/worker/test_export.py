@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from digits.domain.events import LogEvent, ProgressEvent
+from digits.domain.events import ProgressEvent
 from digits.domain.exports import ExportSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, UserColumns
 from digits.domain.training import TrainingSpec
 from digits.engines.pytorch.export_program import ProgramExporter
-from digits.errors import ExportError, JobStopped, PluginError, StorageError
+from digits.errors import DataError, ExportError, JobStopped, PluginError, StorageError
 from digits.storage.events import read_events
 from digits.storage.exports import export_folder, exports_of
 from digits.storage.folders import JobFolder, JobsDir
@@ -143,15 +143,16 @@ def test_a_newer_one_takes_the_place_of_the_older_and_of_what_a_killed_worker_le
     assert [made.job_id for made in exports_of(model)] == [context.folder.id]
 
 
-def test_a_best_snapshot_that_was_written_anew_meanwhile_is_labelled_with_its_own_epoch(trained):
+def test_a_best_snapshot_that_was_written_anew_meanwhile_is_not_exported_as_the_epoch_that_was_asked_for(trained):
+    before = [(made.epoch, made.job_id) for made in exports_of(trained.folder(MODEL_ID))]
     context = context_for(trained, 8, "torch_export", epoch=0.5)  # requested when the best one was of epoch 0.5
     snapshots = trained.folder(MODEL_ID).snapshots
     (snapshots / "epoch_0.5.safetensors").write_bytes((snapshots / "epoch_1.safetensors").read_bytes())
-    model = run(context)
+    with pytest.raises(DataError, match="holds epoch 1 by now, not epoch 0.5") as refused:
+        run(context)
     (snapshots / "epoch_0.5.safetensors").unlink()
-    assert [(made.epoch, made.job_id) for made in exports_of(model)] == [(1.0, context.folder.id)]
-    assert left(model) == {"torch_export-epoch_1"}
-    assert any(isinstance(e, LogEvent) and "epoch 1 by now" in e.message for _, e in read_events(context.folder.events_file))
+    assert "Start anew with epoch 1" in refused.value.advice
+    assert [(made.epoch, made.job_id) for made in exports_of(trained.folder(MODEL_ID))] == before, "others stay"
 
 
 def test_what_computes_something_else_is_not_kept(trained):

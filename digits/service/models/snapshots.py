@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from digits.domain.training import same_epoch
 from digits.errors import BadRequest, NotFound, StorageError
 from digits.frameworks import snapshot_suffixes
 from digits.service import Service
@@ -59,7 +59,7 @@ def list_snapshots(service: Service, model: Job, *, with_best: bool = False) -> 
     except (FileNotFoundError, NotADirectoryError):
         return []
     found = sorted(s for name in names if (s := _snapshot(folder.path, snapshots / name)) is not None)
-    marked = [replace(s, best=model.best_epoch is not None and _same_epoch(s.epoch, model.best_epoch)) for s in found]
+    marked = [replace(s, best=model.best_epoch is not None and same_epoch(s.epoch, model.best_epoch)) for s in found]
     return [snapshot for snapshot in marked if with_best or not snapshot.is_between]
 
 
@@ -90,7 +90,7 @@ def find_snapshot(service: Service, model: Job, epoch: float | str | None = None
     if wanted in NEWEST and epoch not in (BEST, START):
         return _whole(service, model, next((s for s in reversed(found) if not s.is_between), found[-1]))
     for snapshot in found:
-        if wanted is not None and _same_epoch(snapshot.epoch, wanted):
+        if wanted is not None and same_epoch(snapshot.epoch, wanted):
             return _whole(service, model, snapshot)
     known = ", ".join(s.label for s in found)
     what = f"epoch {wanted:g}" if wanted is not None else "a best epoch"
@@ -102,10 +102,6 @@ def _whole(service: Service, model: Job, snapshot: Snapshot) -> Snapshot:
     require_file(service, model, snapshot.path)
     require_usable(service, model)
     return snapshot
-
-
-def _same_epoch(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-6)
 
 
 def _is_best_file(path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from digits import tasks
 from digits.domain.inference import main_output
+from digits.domain.training import same_epoch
 from digits.errors import BadRequest, DataError, LoadImageError, Unavailable
 from digits.ipc.messages import Message
 from digits.service.evaluations.in_picture import in_picture
@@ -214,7 +215,7 @@ def _ask(serving: Serving, publication: Publication, version: Version, message: 
     header = {"together": True, "moments": bool(version.mean), "brief": known is not None, **message.header}
     answer = serving.connections.call(*key, Message(header, message.arrays))
     epoch = answer.header.get("epoch")
-    if epoch is not None and float(epoch) != version.epoch:
+    if epoch is not None and not same_epoch(float(epoch), version.epoch):
         raise Unavailable(
             f"{version.snapshot} of {version.model_name} was published with epoch {version.epoch:g}; now it holds {epoch:g}.",
             advice="The training went on; publish the snapshot anew.",

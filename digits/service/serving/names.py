@@ -16,6 +16,7 @@ from typing import Any
 from digits import tasks
 from digits.domain.datasets import TRAIN_DB
 from digits.domain.jobs import PREDICTING
+from digits.domain.training import same_epoch
 from digits.errors import BadRequest, Conflict, DigitsError, Forbidden, NotFound, StorageError, Unavailable
 from digits.ipc.messages import Message
 from digits.service import Service
@@ -254,7 +255,7 @@ def load(service: Service, version: Version) -> dict[str, Any]:
     model = service.store.get(version.model_id, *PREDICTING)
     answer = request_predictor(service, model, Snapshot(version.epoch, version.snapshot), Message({"op": "ping"}))
     meta: dict[str, Any] = answer.header["meta"]
-    if float(meta.get("epoch", version.epoch)) != version.epoch:
+    if not same_epoch(float(meta.get("epoch", version.epoch)), version.epoch):
         raise Conflict(
             f"{version.snapshot} of {version.model_name} holds epoch {meta['epoch']:g} by now, not {version.epoch:g}.",
             advice="The training went on; publish the snapshot anew.",

@@ -20,10 +20,8 @@ from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
 from digits.engines.answering import Answers, Turned, answering, scores
-from digits.engines.base import Predictor, get_engine, scores_of
-from digits.engines.network.python_layers import layer_file_of, use
+from digits.engines.base import Predictor, scores_of
 from digits.engines.training.preprocessing import can_be_compared
-from digits.frameworks import DEFAULT
 from digits.images.arrays import groups_of_shape
 from digits.images.prepare_for_model import Fitting, origin_of_output
 from digits.metrics.analysis.base import Analysis, Evaluated
@@ -47,6 +45,7 @@ from digits.worker.evaluation.sources import PictureBatch, open_source
 from digits.worker.evaluation.spacing import Spacings
 from digits.worker.evaluation.truths import Truths
 from digits.worker.evaluation.videos import frames_of
+from digits.worker.loading import load_snapshot
 from digits.worker.runtime import WorkerContext
 
 
@@ -54,7 +53,7 @@ def run(context: WorkerContext) -> None:
     """Do the evaluation that `job.json` describes."""
     spec = EvaluationSpec.from_json(context.request.spec)
     context.emit(ProgressEvent(fraction=0.0, stage="load the model"))
-    predictor = _load(context, spec)
+    predictor = load_snapshot(context, spec)
     try:
         frames = frames_of(context, spec) if spec.source == "video" else []
         source = open_source(spec, context.folder, context.jobs_dir, predictor.meta, frames)
@@ -73,14 +72,6 @@ def run(context: WorkerContext) -> None:
         write_json(context.folder.result_file, {**described, **summary})
     finally:
         predictor.close()
-
-
-def _load(context: WorkerContext, spec: EvaluationSpec) -> Predictor:
-    folder = context.jobs_dir.folder(spec.model_id)
-    path = folder.snapshot_file(spec.snapshot)
-    engine = get_engine(spec.framework or DEFAULT)
-    use(layer_file_of(folder))
-    return engine.load(path, "cuda:0" if context.gpus else "cpu")
 
 
 def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, rounds: Rounds) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
@@ -17,6 +18,7 @@ from PIL import Image
 
 from digits.domain.jobs import Kind, Status
 from digits.engines.inside import NOT_USED
+from digits.errors import DataError
 from digits.storage.jobs.store import Job, JobQuery
 from tests.builders import make_job
 from tests.inside_world import SIDE, World, opened
@@ -114,6 +116,20 @@ def test_a_pretrained_model_is_looked_into(models: Models) -> None:
     with client.get(done["vectors"]) as sent:
         table = pq.read_table(io.BytesIO(sent.data))
     assert table["class"].to_pylist()[:3] == ["red-to-right", CLASSES[1], CLASSES[2]]
+
+
+def test_vectors_are_not_those_of_another_epoch_than_the_one_that_was_asked_for(models: Models) -> None:
+    snapshots = models.world.service.folder(models.model.id).snapshots
+    first = next(snapshots.iterdir())
+    other = first.with_name(f"epoch_7{first.suffix}")
+    shutil.copyfile(first, other)  # as a training that goes on leaves other weights under a name
+    try:
+        fields = {"dataset": models.world.dataset.id, "layer": "other", "snapshot_epoch": "7"}
+        made = models.client.post(f"/models/{models.model.id}/embeddings.json", data=fields).json
+        with pytest.raises(DataError, match="by now, not epoch 7"):
+            models.world.embed(made["id"])
+    finally:
+        other.unlink()
 
 
 @pytest.mark.parametrize(

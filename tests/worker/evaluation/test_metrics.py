@@ -20,7 +20,7 @@ from digits.storage.predictions import PredictionReader
 from digits.storage.records.reader import BOX_DTYPE
 from digits.storage.validation_pictures import FILE, read_pictures
 from digits.testing.runs import make_dataset
-from digits.worker.evaluation import run as evaluation
+from digits.worker import loading
 from tests.worker.evaluation import evaluating
 
 MODEL_ID, JOB_ID, DATASET_ID = "20260101-000000-aaaa", "20260101-000001-bbbb", "20260101-000002-cccc"
@@ -68,7 +68,7 @@ def run(
         def load(self, snapshot: Path, device: str) -> Predictor:
             return Threshold(dict(meta))
 
-    monkeypatch.setattr(evaluation, "get_engine", lambda framework: ThresholdEngine())
+    monkeypatch.setattr(loading, "get_engine", lambda framework: ThresholdEngine())
     jobs_dir = JobsDir(tmp_path / "jobs")
     jobs_dir.prepare()
     snapshot = jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.safetensors"

@@ -19,7 +19,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.predictions import PredictionReader
 from digits.storage.records.reader import BOX_CROWD, BOX_DTYPE, BOX_IGNORED
 from digits.testing.runs import make_dataset
-from digits.worker.evaluation import run as evaluation
+from digits.worker import loading
 from tests.worker.evaluation import evaluating
 
 MODEL_ID, JOB_ID, DATASET_ID = "20260101-000000-aaaa", "20260101-000001-bbbb", "20260101-000002-cccc"
@@ -89,7 +89,7 @@ class Evaluation:
             def load(self, snapshot: Path, device: str) -> Predictor:
                 return Told(meta, np.asarray(answers, np.float32))
 
-        self.monkeypatch.setattr(evaluation, "get_engine", lambda framework: Engine())
+        self.monkeypatch.setattr(loading, "get_engine", lambda framework: Engine())
         values = EvaluationSpec(MODEL_ID, "snapshots/epoch_1.safetensors", 1.0, roots=(str(self.path),), **spec)
         context = evaluating.context_for(self.jobs_dir, JOB_ID, task, values)
         return evaluating.run(context), evaluating.kept_by(context.folder.path)

@@ -21,7 +21,7 @@ from digits.storage.folders import JobsDir
 from digits.storage.predictions import PREDICTIONS_FILE, PredictionReader
 from digits.storage.records.reader import RecordChunk, RecordWriter
 from digits.storage.validation_pictures import FILE, read_pictures
-from digits.worker.evaluation import run as evaluation
+from digits.worker import loading
 from digits.worker.evaluation.sources import parse_line
 from digits.worker.runtime import WorkerContext
 from tests.predictor.fake_engine import LABELS, FakeEngine, write_snapshot
@@ -35,7 +35,7 @@ LEVELS = {"dark": 10, "middle": 120, "bright": 250}
 
 @pytest.fixture
 def jobs_dir(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "get_engine", lambda framework: FakeEngine())
+    monkeypatch.setattr(loading, "get_engine", lambda framework: FakeEngine())
     jobs_dir = JobsDir(tmp_path / "jobs")
     jobs_dir.prepare()
     write_snapshot(jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.json")
@@ -111,6 +111,21 @@ def make_dataset(jobs_dir: JobsDir, labels: tuple[str, ...], features: np.ndarra
     writer.finish()
     info = DatasetInfo("classification", labels, {"val_db": SplitInfo("val_db", len(features), meta)}, shape)
     write_json(folder.dataset_file, info.to_json())
+
+
+def test_a_snapshot_that_was_written_over_meanwhile_is_not_measured_as_the_epoch_that_was_asked_for(jobs_dir, pictures):
+    write_snapshot(jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.json", epoch=20.0)
+    context = context_for(jobs_dir, [pictures], source="folder", folder=str(pictures))
+    with pytest.raises(DataError, match="holds epoch 20 by now, not epoch 1:") as refused:
+        run(context)
+    assert "Start anew with epoch 20" in refused.value.advice
+    assert not context.folder.result_file.exists()
+
+
+def test_an_epoch_is_known_by_the_rounded_number_that_its_snapshot_is_named_by(jobs_dir, pictures):
+    write_snapshot(jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.json", epoch=1 + 1e-9)
+    result, _ = run(context_for(jobs_dir, [pictures], source="folder", folder=str(pictures)))
+    assert result["epoch"] == 1.0
 
 
 def test_a_split_is_predicted_from_its_records(jobs_dir):

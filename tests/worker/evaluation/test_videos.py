@@ -14,7 +14,7 @@ from digits.errors import DataError, Forbidden
 from digits.images import video_frames
 from digits.storage.events import read_events
 from digits.storage.folders import JobsDir
-from digits.worker.evaluation import run as evaluation
+from digits.worker import loading
 from digits.worker.runtime import WorkerContext
 from tests.images.test_video import write_gif, write_video
 from tests.predictor.fake_engine import FakeEngine, write_snapshot
@@ -25,7 +25,7 @@ MODEL_ID = "20260101-000000-aaaa"
 
 @pytest.fixture
 def jobs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobsDir:
-    monkeypatch.setattr(evaluation, "get_engine", lambda framework: FakeEngine())
+    monkeypatch.setattr(loading, "get_engine", lambda framework: FakeEngine())
     jobs_dir = JobsDir(tmp_path / "jobs")
     jobs_dir.prepare()
     write_snapshot(jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.json")
