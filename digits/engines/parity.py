@@ -83,8 +83,7 @@ def _of_arrays(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def _of_boxes(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Boxes (N, M, 6), rows of score 0 fill up. Each must be near one of the other's: scores all but equal have no order."""
-    found = [_distance(_real(a), _real(b)) for a, b in zip(ours, theirs, strict=True)]
-    return max(found, default=0.0)
+    return worst(_distance(_real(a), _real(b)) for a, b in zip(ours, theirs, strict=True))
 
 
 def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -94,9 +93,10 @@ def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
         return 0.0
     scale = max(1.0, float(np.abs(ours[:, :4]).max())) * np.array([1, 1, 1, 1, 0, 0]) + np.array([0, 0, 0, 0, 1, 1])
     apart = np.abs((ours[:, None] - theirs[None]) / scale).max(axis=2)  # (n, n)
-    return float(max(apart.min(axis=0).max(), apart.min(axis=1).max()))
+    return worst((apart.min(axis=0).max(), apart.min(axis=1).max()))
 
 
 def _real(rows: np.ndarray) -> np.ndarray:
+    """Those of a score above 0 or of one that is no number."""
     table = np.asarray(rows, np.float64)
-    return table[table[:, 4] > 0]
+    return table[~(table[:, 4] <= 0)]

@@ -11,7 +11,7 @@ import torch
 
 from digits.engines import exporters
 from digits.engines.base import NetworkContext
-from digits.engines.parity import CLOSE, check_parity, noise_features, parity, worst
+from digits.engines.parity import CLOSE, check_parity, difference, noise_features, parity, worst
 from digits.engines.pytorch.build import build
 from digits.engines.pytorch.export_onnx import OnnxExporter
 from digits.engines.pytorch.export_openvino import Int8OpenVinoExporter
@@ -148,6 +148,21 @@ def test_boxes_are_there_to_be_compared() -> None:
     predictor = random_predictor("detector")
     boxes = predictor.predict(noise_features(predictor.meta, 2))["boxes"]
     assert (boxes[..., 4] > 0).sum() > 20
+
+
+@pytest.mark.parametrize("column", [0, 4], ids=["a coordinate", "a score"])
+def test_a_box_that_is_no_number_is_found_in_any_picture(column: int) -> None:
+    boxes = np.zeros((3, 4, 6), np.float32)
+    boxes[:, 0] = [1, 2, 9, 8, 0.5, 0]
+    wrong = boxes.copy()
+    wrong[1, 0, column] = np.nan
+    for ours, theirs in ((boxes, wrong), (wrong, boxes), (wrong, wrong)):
+        found = difference({"boxes": ours}, {"boxes": theirs})
+        assert np.isnan(found)
+        for lossy in (False, True):
+            with pytest.raises(ExportError, match="no numbers"):
+                check_parity(found, lossy=lossy)
+    assert difference({"boxes": boxes}, {"boxes": boxes}) == 0
 
 
 def test_a_detector_that_suppresses_by_itself_is_refused_in_words() -> None:
