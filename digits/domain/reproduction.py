@@ -98,21 +98,24 @@ def _counts(splits: Mapping[str, Any]) -> str:
 def verdict(values: Difference, weights: Difference, causes: list[str]) -> str:
     """`matches exactly`, `within x` or `differs because …`, as a sentence."""
     because = "; ".join(causes[:SHOWN]) + (f"; and {len(causes) - SHOWN} more" if len(causes) > SHOWN else "")
-    if values.none and (weights.none or not weights.compared):
-        of_weights = f" and all {weights.compared:,} weight tensors are" if weights.compared else " are"
-        return f"matches exactly: {values.compared:,} values{of_weights} the same, bit for bit"
+    kept = weights.compared or weights.alone
+    unseen = "" if kept else "; no weights were kept to compare"
+    if values.none and (weights.none or not kept):
+        of_weights = f" and all {weights.compared:,} weight tensors are" if kept else " are"
+        return f"matches exactly: {values.compared:,} values{of_weights} the same, bit for bit{unseen}"
     largest = max(values.largest, weights.largest)
-    if values.compared and not values.alone and not weights.alone and largest <= CLOSE:
+    if values.compared and not values.alone and not weights.alone and 0 < largest <= CLOSE:
         where = values.where if values.largest >= weights.largest else weights.where
-        return f"within {largest:.2g}: that much differs {where}" + (f"; {because}" if because else "")
+        return f"within {largest:.2g}: that much differs {where}{unseen}" + (f"; {because}" if because else "")
     if causes:
         return f"differs because {because}"
     if not values.compared:
         return "differs because the two runs have no values in common"
     if values.alone or weights.alone:
-        return "differs because one of the two has values that the other has not"
+        return f"differs because one of the two has {'values' if values.alone else 'weights'} that the other has not"
+    most = f", up to {largest:.2g} ({values.where or weights.where})" if largest else ""
     return (
-        f"differs because something that is not recorded is another, up to {largest:.2g} ({values.where or weights.where}):"
+        f"differs because something that is not recorded is another{most}:"
         " operations of a GPU whose order is not fixed, another processor, or randomness of the network text's own"
     )
 

@@ -147,8 +147,17 @@ def _weights_difference(engine: Engine, original: JobFolder, own: JobFolder) -> 
         if np.array_equal(before[name], now[name], equal_nan=before[name].dtype.kind == "f"):
             continue
         unequal += 1
-        one, other = before[name].astype(np.float64), now[name].astype(np.float64)
-        distance = float(np.nanmax(np.abs(one - other) / np.maximum(1.0, np.abs(one)))) if one.size else 0.0
+        distance = largest_distance(before[name], now[name])
         if distance >= largest:
             largest, where = distance, f"{name} of {last}"
     return Difference(len(both), unequal, len(before) + len(now) - 2 * len(both), largest, where)
+
+
+def largest_distance(before: np.ndarray, now: np.ndarray) -> float:
+    """Of two tensors of one shape, as `domain.reproduction.difference` has it of values: NaN equals NaN and is infinitely far
+    from any number, as infinity is."""
+    one, other = before.astype(np.float64), now.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one - other) / np.maximum(1.0, np.abs(one))
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    return float(np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf)).max(initial=0.0))

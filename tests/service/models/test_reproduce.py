@@ -25,7 +25,7 @@ from digits.storage.files import read_json, write_json
 from digits.storage.jobs.store import Job
 from digits.storage.seals import seal
 from digits.worker import training
-from digits.worker.reproduction import judge
+from digits.worker.reproduction import judge, largest_distance
 from digits.worker.runtime import WorkerContext
 from tests.service.finished_dataset import class_folder, finished_dataset
 from tests.worker.test_export import TEXT
@@ -101,10 +101,36 @@ def test_hashes_of_different_kinds_say_nothing_of_the_records(hashes: Any, kinds
         (Difference(9, 5, 0, 0.5, "loss"), Difference(4), [], "differs because something that is not recorded"),
         (Difference(9, 0, 3), Difference(4), [], "differs because one of the two has values"),
         (Difference(), Difference(), [], "differs because the two runs have no values in common"),
+        (
+            Difference(10),
+            Difference(),
+            [],
+            "matches exactly: 10 values are the same, bit for bit; no weights were kept to compare",
+        ),
+        (Difference(9, 1, 0, 1e-6, "loss"), Difference(), TORCH, "within 1e-06: that much differs loss; no weights were kept"),
+        (Difference(10), Difference(0, 0, 8), [], "differs because one of the two has weights that the other has not"),
+        (Difference(10), Difference(0, 0, 8), TORCH, "differs because torch was 2.1"),
+        (Difference(10), Difference(4, 1, 0, 0.0, ""), [], "differs because something that is not recorded is another: "),
     ],
 )
 def test_the_verdict_is_one_sentence(values: Difference, weights: Difference, causes: list[str], begins: str) -> None:
     assert verdict(values, weights, causes).startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ([1.0, math.nan], [1.0, 2.0], math.inf),  # of a run that diverged
+        ([math.nan, math.nan], [1.0, 2.0], math.inf),
+        ([math.nan, 1.0], [math.nan, 1.25], 0.25),
+        ([math.inf, 1.0], [math.inf, 1.25], 0.25),
+        ([math.inf], [-math.inf], math.inf),
+        ([1000.0], [1001.0], pytest.approx(1e-3)),
+        ([], [], 0.0),
+    ],
+)
+def test_weights_that_are_no_numbers_are_far_from_those_that_are(one: list[float], other: list[float], found: float) -> None:
+    assert largest_distance(np.array(one, np.float32), np.array(other, np.float32)) == found
 
 
 @pytest.fixture(scope="module")
