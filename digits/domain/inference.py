@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from digits.domain.training import same_epoch
+
 T = TypeVar("T")
 
 # What is averaged over when a picture is answered several times (test-time augmentation).
@@ -89,6 +91,10 @@ class EvaluationSpec:
     @property
     def answering(self) -> Answering:
         return Answering(self.tile_overlap, self.tta)
+
+    def measures(self, path: str, epoch: float) -> bool:
+        """Whether it is of the snapshot at `path` as it was at `epoch`: a training writes its best one over that before."""
+        return self.snapshot == path and same_epoch(self.epoch, epoch)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -12,10 +12,11 @@ from digits.domain.jobs import Kind, Status
 from digits.errors import BadRequest, Conflict, StorageError
 from digits.service import Service
 from digits.service.models import thresholds
+from digits.service.models.snapshots import Snapshot
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job, JobQuery
 
-SEARCHED = 200  # evaluations of a model's data set that are looked through
+SEARCHED = 200  # evaluations of a model on its validation split that are looked through
 ALL = "all classes"
 
 
@@ -34,7 +35,7 @@ def analysis_of(service: Service, job: Job) -> dict[str, Any] | None:
 
 
 def handed_on(
-    service: Service, model: Job, snapshot: str, source: Mapping[str, Any], limit: int, *, plain: bool = True
+    service: Service, model: Job, snapshot: Snapshot, source: Mapping[str, Any], limit: int, *, plain: bool = True
 ) -> dict[str, Any]:
     """What an evaluation gets from those before it, as fields of its spec: the temperature that was fitted on the validation
     split for this snapshot, and the thresholds that were chosen for the model. Answers that are not `plain` have other
@@ -86,18 +87,17 @@ def choose_threshold(service: Service, job: Job, label: str, threshold: float | 
     return {"label": known, **chosen, "thresholds": kept}
 
 
-def _temperature(service: Service, model: Job, snapshot: str) -> tuple[float | None, str]:
+def _temperature(service: Service, model: Job, snapshot: Snapshot) -> tuple[float | None, str]:
     """The temperature of the newest evaluation of the validation split with this snapshot, and its id."""
     query = JobQuery(kind=Kind.EVALUATION, dataset_id=model.dataset_id, statuses=(Status.DONE,))
-    jobs = service.store.query(query).jobs[:SEARCHED] if model.dataset_id else []
-    for job in jobs:
-        if job.summary.get("model_id") != model.id or job.summary.get("split") != VAL_DB:
-            continue
+    jobs = service.store.query(query).jobs if model.dataset_id else ()
+    own = [job for job in jobs if job.summary.get("model_id") == model.id and job.summary.get("split") == VAL_DB]
+    for job in own[:SEARCHED]:
         try:
             spec = EvaluationSpec.from_json(service.folder(job.id).spec())
             found = (analysis_of(service, job) or {}).get("calibration") or {}
         except StorageError:
             continue
-        if spec.snapshot == snapshot and spec.is_validation and found.get("how") == "validation":
+        if spec.measures(snapshot.path, snapshot.epoch) and spec.is_validation and found.get("how") == "validation":
             return found.get("temperature"), job.id
     return None, ""

@@ -86,7 +86,7 @@ def start_evaluation(
             framework=model.framework,
             roots=tuple(str(root) for root in paths.allowed_roots(service)),
             allow_urls=service.settings.allow_urls,
-            **handed_on(service, model, snapshot.path, source, limit, plain=how.is_plain),
+            **handed_on(service, model, snapshot, source, limit, plain=how.is_plain),
             **how.to_json(),
         )
         return _create(service, model, job_id, spec, snapshot, owner, form or {})

@@ -121,8 +121,8 @@ def _pictures_of(service: Service, job: Job, curves: RunCurves) -> tuple[Path | 
         folder = service.folder(child.id)
         with contextlib.suppress(StorageError, TypeError):
             spec = EvaluationSpec.from_json(folder.spec())
-            same = spec.snapshot == best.path and spec.split == VAL_DB and spec.dataset_id == job.dataset_id and not spec.limit
-            same = same and spec.answering.is_plain
+            same = spec.measures(best.path, best.epoch) and spec.split == VAL_DB and spec.dataset_id == job.dataset_id
+            same = same and not spec.limit and spec.answering.is_plain
             if same and (folder.path / FILE).is_file():
                 return folder.path / FILE, EVALUATION
     return None, ""

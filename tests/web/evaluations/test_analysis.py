@@ -15,8 +15,10 @@ from sklearn import metrics
 
 from digits.domain.jobs import Kind, Status
 from digits.service import Service
+from digits.service.evaluations import analysis
 from digits.service.evaluations.analysis import handed_on
 from digits.service.evaluations.review import FILE
+from digits.service.models.snapshots import Snapshot
 from digits.service.models.thresholds import with_thresholds
 from digits.storage.jobs.store import Job
 from digits.storage.records.boxes import BOX_DTYPE
@@ -26,6 +28,7 @@ from tests.web.evaluations.analysed import analysed
 
 EVIL = "<script>alert(1)</script>"
 NAMES = ("ant", "bee", EVIL)
+NO_SNAPSHOT = Snapshot(0.0, "")
 
 
 @pytest.fixture
@@ -83,7 +86,7 @@ def test_a_threshold_is_kept_with_the_model_and_forgotten(service: Service, clie
     assert found["recall"] == pytest.approx(metrics.recall_score(truth == 1, at))
     kept = client.get(f"/models/{model.id}/thresholds.json").get_json()["thresholds"]
     assert (kept["bee"]["threshold"], kept["bee"]["evaluation"]) == (0.6, job.id)
-    assert handed_on(service, model, "", {}, 0)["thresholds"] == {"bee": 0.6}
+    assert handed_on(service, model, NO_SNAPSHOT, {}, 0)["thresholds"] == {"bee": 0.6}
     for wrong in ({"label": "cow", "threshold": "0.5"}, {"label": "bee", "threshold": "2"}, {"label": "bee", "threshold": "x"}):
         assert client.post(address, data=wrong).status_code == 400, wrong
     assert client.post(address, data={"label": "bee", "threshold": ""}).get_json()["thresholds"] == {}
@@ -113,11 +116,31 @@ def test_the_temperature_of_the_validation_split_is_handed_on(service: Service, 
     job = analysed(service, "classification", Labels(class_labels=NAMES), logs, truth, model=own.id, is_validation=True)
     service.store.update(job.id, dataset_id=dataset.id, summary={"model_id": own.id, "split": "val_db"})
     fitted = json.loads((service.folder(job.id).path / "analysis.json").read_text())["calibration"]["temperature"]
-    given = handed_on(service, own, "snapshots/epoch_1.safetensors", {"split": "test_db", "dataset_id": dataset.id}, 0)
+    snapshot = Snapshot(1.0, "snapshots/epoch_1.safetensors")
+    given = handed_on(service, own, snapshot, {"split": "test_db", "dataset_id": dataset.id}, 0)
     assert (given["temperature"], given["temperature_from"], given["is_validation"]) == (fitted, job.id, False)
-    assert handed_on(service, own, "another", {"split": "test_db"}, 0)["temperature"] is None, "of this snapshot alone"
-    assert handed_on(service, own, "", {"split": "val_db", "dataset_id": dataset.id}, 0)["is_validation"]
-    assert not handed_on(service, own, "", {"split": "val_db", "dataset_id": dataset.id}, 10)["is_validation"], "not all of it"
+    for other in (Snapshot(1.0, "another"), Snapshot(20.0, snapshot.path)):  # a training writes its best one over that before
+        assert handed_on(service, own, other, {"split": "test_db"}, 0)["temperature"] is None, "of this snapshot alone"
+    assert handed_on(service, own, NO_SNAPSHOT, {"split": "val_db", "dataset_id": dataset.id}, 0)["is_validation"]
+    of_some = handed_on(service, own, NO_SNAPSHOT, {"split": "val_db", "dataset_id": dataset.id}, 10)
+    assert not of_some["is_validation"], "not all of it"
+
+
+def test_the_temperature_is_found_behind_many_evaluations_of_other_models(
+    service: Service, model: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis, "SEARCHED", 2)
+    dataset = make_job(service, Kind.DATASET, "data", status=Status.DONE)
+    own = make_job(service, Kind.MODEL, "own", status=Status.DONE, parents=(dataset.id,))
+    logs = np.log(np.random.default_rng(1).dirichlet(np.ones(3), 60)).astype(np.float32)
+    made = [
+        analysed(service, "classification", Labels(class_labels=NAMES), logs, np.arange(60) % 3, model=one.id, is_validation=True)
+        for one in (own, model, model, model)
+    ]
+    for job, one in zip(made, (own, model, model, model), strict=True):
+        service.store.update(job.id, dataset_id=dataset.id, summary={"model_id": one.id, "split": "val_db"})
+    snapshot = Snapshot(1.0, "snapshots/epoch_1.safetensors")
+    assert handed_on(service, own, snapshot, {"split": "test_db"}, 0)["temperature_from"] == made[0].id
 
 
 def test_reviews_are_kept_chosen_and_taken_away(service: Service, client: FlaskClient, model: Job) -> None:

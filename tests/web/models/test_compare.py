@@ -156,6 +156,8 @@ def test_a_run_whose_pictures_were_not_kept_is_named(client: FlaskClient, servic
     verdict = compared(client, *ids)["verdict"]
     assert verdict["missing"] == [ids[0]]
     assert "of old" in verdict["sentence"]
+    evaluated(service, ids[0], range(99), epoch=0.5)  # of a best snapshot that was written over since
+    assert compared(client, *ids)["verdict"]["missing"] == [ids[0]]
     evaluation = evaluated(service, ids[0], range(9))
     found = compared(client, *ids)
     assert found["verdict"]["sentence"].startswith("cannot tell: 200 pictures are too few; about ")
@@ -163,10 +165,10 @@ def test_a_run_whose_pictures_were_not_kept_is_named(client: FlaskClient, servic
     assert service.store.get(evaluation).status == Status.DONE
 
 
-def evaluated(service: Service, model: str, wrong: range, count: int = 200) -> str:
+def evaluated(service: Service, model: str, wrong: range, count: int = 200, epoch: float = 1.0) -> str:
     """An evaluation of a model's best snapshot on its validation split, as the worker leaves it."""
     dataset = service.store.get(model).dataset_id
-    spec = EvaluationSpec(model, "snapshots/epoch_1.safetensors", 1.0, source="split", dataset_id=dataset, split="val_db")
+    spec = EvaluationSpec(model, "snapshots/epoch_1.safetensors", epoch, source="split", dataset_id=dataset, split="val_db")
     values = {"task": "classification", "type_name": "Evaluation", "name": "e", "form": {}, "spec": spec.to_json()}
     more = {"dataset_id": dataset, "summary": {"model_id": model}}
     evaluation = create_job(service, kind=Kind.EVALUATION, resources=Resources("inference"), **values, **more).id
