@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from digits.storage.predictions import Row
 
 FILE = "predictions.parquet"
+WITHOUT_TRUTHS = "predictions_without_truths.parquet"
 AT_ONCE = 4096
 MOST_NUMBERS = 1 << 20  # probabilities that are written at a time
 EVERY = "probabilities"
+WITH_TRUTH = (CLASSES, NUMBERS)
 
 
 def parquet_file(service: Service, job: Job) -> Path:
@@ -34,7 +36,8 @@ def parquet_file(service: Service, job: Job) -> Path:
     * of every other task its metrics of one picture; of numbers and labels `output` and, where it is known, `truth`; of boxes
       `boxes` (left, top, right, bottom in the record's pixels, score, class). Maps and pictures are not in it.
 
-    The schema's metadata has `class_labels` as JSON. Raises Conflict, StorageError.
+    The schema's metadata has `class_labels` as JSON. A file without the truth that records have, since these cannot be read for
+    now, is made anew each time. Raises Conflict, StorageError.
     """
     import json
 
@@ -48,6 +51,9 @@ def parquet_file(service: Service, job: Job) -> Path:
     reader = evaluations.predictions(service, job)
     about = {b"class_labels": json.dumps(result["class_labels"]).encode(), b"name": job.name.encode(errors="replace")}
     every = reader.probabilities() if reader.is_ranked else None
+    truth = evaluations.truths(service, job, result) if result["kind"] in WITH_TRUTH else _nothing
+    if truth is None:
+        path, truth = path.with_name(WITHOUT_TRUTHS), _nothing
     step = AT_ONCE if every is None else max(1, min(AT_ONCE, MOST_NUMBERS // every.shape[1]))
     schema = (_ranked_schema(every is not None) if reader.is_ranked else _schema(result, reader.metrics)).with_metadata(about)
     with atomic(path) as handle, pq.ParquetWriter(handle, schema, compression="zstd") as writer:
@@ -55,13 +61,16 @@ def parquet_file(service: Service, job: Job) -> Path:
             if reader.is_ranked:
                 values = [_ranked(row, result) for row in rows]
             else:
-                truths = evaluations.truths_of(service, job, result, rows)
-                values = [_with_output(row, truth, result) for row, truth in zip(rows, truths, strict=True)]
+                values = [_with_output(row, truth(row), result) for row in rows]
             for part in range(0, len(rows), step):
                 some = slice(part, part + step)
                 numbers = None if every is None else every[np.array([row.index for row in rows[some]])]
                 writer.write_table(_table(values[some], schema, numbers))
     return path
+
+
+def _nothing(row: Row) -> None:
+    """The truth where none is written."""
 
 
 def _table(values: Sequence[dict[str, Any]], schema: pa.Schema, probabilities: np.ndarray | None) -> pa.Table:
@@ -99,7 +108,7 @@ def _schema(result: dict[str, Any], metrics: Sequence[str]) -> pa.Schema:
     own: list[tuple[str, Any]] = []
     if result["kind"] == BOXES:
         own = [("boxes", pa.list_(pa.struct([*box, ("label", pa.string())])))]
-    elif result["kind"] in (CLASSES, NUMBERS):
+    elif result["kind"] in WITH_TRUTH:
         own = [("output", pa.list_(pa.float32())), ("truth", pa.list_(pa.float64()))]
     return pa.schema([*_fields(), *((name, pa.float64()) for name in metrics), *own])
 
@@ -129,7 +138,7 @@ def _with_output(row: Row, truth: Any, result: dict[str, Any]) -> dict[str, Any]
             {**dict(zip(names, box[:5], strict=True)), "label": labels.get(int(box[5])) if math.isfinite(box[5]) else None}
             for box in row.output.reshape(-1, 6).astype(float).tolist()
         ]
-    elif result["kind"] in (CLASSES, NUMBERS):
+    elif result["kind"] in WITH_TRUTH:
         found |= {"output": _numbers(row.output), "truth": None if truth is None else _numbers(truth)}
     return found
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,16 +291,19 @@ def _with_output(row: Row, task: Task, options: TaskOptions, found: _Pictures) -
     }
 
 
-def truths_of(service: Service, job: Job, result: dict[str, Any], rows: Sequence[Row]) -> list[Any]:
-    """What is true of these pictures, as records have it but with the numbers of the model's classes; None: not known."""
+def truths(service: Service, job: Job, result: dict[str, Any]) -> Callable[[Row], Any] | None:
+    """What says the truth of a picture, as records have it but with the numbers of the model's classes, or None of one without.
+    None where it lies in records that cannot be read for now: their data set is damaged, or deleted."""
     spec = EvaluationSpec.from_json(service.folder(job.id).spec())
-    if spec.source != "split" or not service.store.find(spec.dataset_id):
-        return [None] * len(rows)
+    if spec.source != "split":
+        return lambda row: None
+    if not service.store.find(spec.dataset_id):
+        return None
     try:
         pictures = _Pictures(service, spec, task_of_result(result), result["class_labels"])
-    except DigitsError:  # the records are gone
-        return [None] * len(rows)
-    return [pictures.label(row) for row in rows]
+    except DigitsError:
+        return None
+    return pictures.label if pictures.reader is not None else None
 
 
 class _Pictures:

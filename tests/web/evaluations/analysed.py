@@ -33,10 +33,11 @@ def analysed(
     *,
     paths: Sequence[str] = (),
     model: str = MODEL,
+    source: str = "list",
     **spec: Any,
 ) -> Job:
     """Outputs and truths as `Report.add` takes them, of a task called `name` with these labels."""
-    values = EvaluationSpec(model, "snapshots/epoch_1.safetensors", 1.0, "list", list_file="images.txt", **spec)
+    values = EvaluationSpec(model, "snapshots/epoch_1.safetensors", 1.0, source, list_file="images.txt", **spec)
     job = create_job(
         service,
         kind=Kind.EVALUATION,
@@ -46,7 +47,7 @@ def analysed(
         form={},
         spec=values.to_json(),
         resources=Resources("inference"),
-        summary={"model_id": model, "source": "list"},
+        summary={"model_id": model, "source": source},
     )
     folder = service.folder(job.id).path
     write_evaluation(folder, name, labels, outputs, truths, paths, values)
@@ -67,7 +68,11 @@ def write_evaluation(
         metric.keeps = True
     with writing_predictions(folder / PREDICTIONS_FILE, (*report.columns, *analysis.columns)) as writer:
         kept = {**report.add(outputs, truths), **analysis.add(outputs, truths, [None] * count)}
-        writer.append(list(paths) or [f"/pictures/{n}.png" for n in range(count)], np.full(count, -1), kept)
+        writer.append(
+            list(paths) or [f"/pictures/{n}.png" for n in range(count)],
+            np.arange(count) if spec.source == "split" else np.full(count, -1),
+            kept,
+        )
     found = report.summary()
     found["columns"] = [*found["columns"], *(column.name for column in analysis.columns)]
     key = deciding_metric(task.name, found["columns"] or found["metrics"]) or next(iter(found["columns"]), "")

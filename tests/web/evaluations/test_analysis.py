@@ -23,6 +23,7 @@ from digits.service.models.thresholds import with_thresholds
 from digits.storage.jobs.store import Job
 from digits.storage.records.boxes import BOX_DTYPE
 from digits.tasks import Labels
+from digits.testing.runs import make_dataset
 from tests.builders import make_job
 from tests.web.evaluations.analysed import analysed
 
@@ -206,6 +207,24 @@ def test_every_picture_is_a_row_of_a_parquet_file(service: Service, client: Flas
     (row,) = parquet_rows(client, boxes)
     assert row["boxes"] == [{"x0": 0, "y0": 0, "x1": 9, "y1": 9, "score": pytest.approx(0.8), "label": "car"}]
     assert row["map50"] == 1
+
+
+def test_a_parquet_file_without_the_truths_of_its_records_is_made_anew_once_they_can_be_read(
+    service: Service, client: FlaskClient, model: Job
+) -> None:
+    data = make_job(service, Kind.DATASET, "data", status=Status.DONE)
+    numbers = np.arange(12, dtype=np.float32).reshape(6, 2)
+    folder = service.folder(data.id).path
+    make_dataset(folder, np.zeros((6, 1, 4, 4), np.uint8), numbers, task="regression", label_kind="vector", validation=6)
+    labels, split = Labels("vector", (2,), "float32", columns=("w", "h")), {"dataset_id": data.id, "split": "val_db"}
+    job = analysed(service, "regression", labels, list(numbers + 1), list(numbers), model=model.id, source="split", **split)
+    away = folder.with_name("away")
+    folder.rename(away)
+    assert [row["truth"] for row in parquet_rows(client, job)] == [None] * 6
+    away.rename(folder)
+    assert [row["truth"] for row in parquet_rows(client, job)] == numbers.tolist()
+    folder.rename(away)
+    assert [row["truth"] for row in parquet_rows(client, job)] == numbers.tolist(), "what is whole is kept"
 
 
 def of_every_task() -> dict[str, tuple[Labels, list, list]]:
