@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,18 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from sklearn import metrics
 
+from digits.domain.inference import EvaluationSpec
+from digits.metrics import intervals
+from digits.metrics.analysis import base
+from digits.metrics.analysis.classes import averages
 from digits.metrics.calibration import EachByItself, OneOfMany, calibration, reliability, softmax, temperature_of
 from digits.metrics.curves import curve_of, described, effect
 from digits.metrics.intervals import bootstrapped, of_mean, wilson
+from digits.storage.files import read_json
+from digits.storage.predictions import ANALYSIS_FILE
+from digits.tasks import Labels
 from digits.utils.values import finite
+from tests.web.evaluations.analysed import write_evaluation
 
 SCORES = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=60)
 
@@ -121,6 +130,38 @@ def test_an_interval_of_nothing_is_none() -> None:
     assert all(math.isnan(end) for end in wilson(0, 0))
     assert math.isnan(of_mean(np.array([1.0]))["low"])
     assert bootstrapped({"rank": np.zeros(1)}, 1) == {}
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2], ids=["all predicted", "some without a class"])
+def test_averages_over_the_classes_are_scikit_learns(missing: float) -> None:
+    rng = np.random.default_rng(5)
+    true = rng.choice([0, 1, 4], 200)  # no picture is of class 2, 3 or 5
+    best = rng.choice([0, 1, 2], 200)  # 2 is predicted without pictures, 4 never, 3 and 5 do not occur
+    best[rng.random(200) < missing] = -1
+    found, labels = averages(true, best, 6), [0, 1, 2, 4]
+    for kind in ("macro", "weighted"):
+        wanted = metrics.precision_recall_fscore_support(true, best, labels=labels, average=kind, zero_division=0)
+        names = ("precision", "recall", "f1")
+        assert [found[f"{kind}_{name}"] for name in names] == pytest.approx(list(wanted[:3]))
+    assert found["balanced_accuracy"] == pytest.approx(metrics.recall_score(true, best, labels=[0, 1, 4], average="macro"))
+
+
+@pytest.mark.parametrize(("most", "said"), [(20_000, False), (5, True)])
+def test_more_pictures_than_are_drawn_anew_are_a_note(
+    most: int, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (base, intervals):
+        monkeypatch.setattr(module, "MOST_PICTURES", most)
+    numbers = np.random.default_rng(2).normal(size=(9, 2)).astype(np.float32)
+    labels = Labels("vector", (2,), "float32", columns=("w", "h"))
+    write_evaluation(
+        tmp_path, "regression", labels, list(numbers + 0.1), list(numbers), (), EvaluationSpec("m", "s", 1.0, "list")
+    )
+    told = read_json(tmp_path / ANALYSIS_FILE)
+    notes = [note for note in told["notes"] if "9 pictures" in note]
+    assert bool(notes) == said
+    assert ("rmse" in told["intervals"]) != said
+    assert not said or "at most 5" in notes[0]
 
 
 def test_the_bootstrap_holds_about_as_much_as_the_formula() -> None:

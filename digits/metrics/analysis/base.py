@@ -6,14 +6,16 @@ folder; `columns` are those that it adds to what is kept of each picture. What c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from digits.domain.metrics import facts
 from digits.metrics.base import Arrays, Metric
-from digits.metrics.intervals import bootstrapped
+from digits.metrics.intervals import MOST_PICTURES, bootstrapped
+from digits.metrics.resampling import measurable
 from digits.storage.predictions import Column, PredictionReader
 
 Spacing = tuple[float, float]  # height and width of an output's pixel, in mm
@@ -51,6 +53,11 @@ class Analysis:
         (of the metrics of single pictures), and what a task adds."""
         notes: list[str] = []
         own = self.intervals(done)
+        if done.pictures > MOST_PICTURES and (names := _without_interval(done, own)):
+            notes.append(
+                f"No interval of {', '.join(names)}: it would be drawn from the {done.pictures:,} pictures anew, which is done"
+                f" with at most {MOST_PICTURES:,}."
+            )
         return {
             "version": VERSION,
             "intervals": {**bootstrapped(done.columns, done.pictures, own), **own},
@@ -66,6 +73,12 @@ class Analysis:
     def details(self, done: Evaluated, notes: list[str]) -> dict[str, Any]:
         """What only this task tells; sentences about what cannot be told are added to `notes`."""
         return {}
+
+
+def _without_interval(done: Evaluated, own: Mapping[str, Any]) -> list[str]:
+    """The titles of the metrics that were counted and whose interval the bootstrap alone gives."""
+    counted = {name for metric in done.metrics for name in metric.compute()}
+    return [facts(name).title for name in measurable(done.columns) if name in counted and name not in own]
 
 
 def distribution(values: np.ndarray, bins: int = BINS) -> dict[str, Any]:
