@@ -86,6 +86,8 @@ def claimed_job_id(service: Service) -> Iterator[str]:
     job_id = _claim(service)
     try:
         yield job_id
+        with contextlib.suppress(OSError):
+            service.folder(job_id).claim_file.unlink(missing_ok=True)
     except BaseException:
         if service.store.find(job_id) is None:  # else the supervisor would find the folder and do what was refused
             shutil.rmtree(service.folder(job_id).path, ignore_errors=True)
@@ -97,6 +99,7 @@ def _claim(service: Service) -> str:
         job_id = new_job_id()
         with contextlib.suppress(FileExistsError):
             make_folder(service.folder(job_id).path, service.jobs_dir.mode)
+            service.folder(job_id).claim_file.touch()
             return job_id
 
 

@@ -31,6 +31,7 @@ class JobFolder:
     """Names below one job's directory. Making one does no input or output."""
 
     request_file = _Below("job.json")
+    claim_file = _Below(".claimed")  # while files are put into it, until it is a job
     user_file = _Below("user.json")
     events_file = _Below("events.jsonl")
     worker_file = _Below("worker.json")  # pid, start time, attempt, host of the running worker

@@ -216,12 +216,14 @@ def scan(jobs_dir: JobsDir, store: JobStore, settled: float = SETTLED_SECONDS) -
 
 def drop_claims(jobs_dir: JobsDir, known: Set[str]) -> list[str]:
     """Remove folders of jobs that were never made, because what put files into them (a page, a command) was killed before it
-    wrote the request; their names. Nothing of a job may lie in them, and nothing have been written for a day."""
+    wrote the request; their names. They must say that they were claimed, or be empty: a folder of another tool, or one that lost
+    its request, is none. Nothing of a job may lie in them, and nothing have been written for a day."""
     dropped = []
     for name in sorted(name for name in os.listdir(jobs_dir.path) if JOB_ID.match(name) and name not in known):
         folder = jobs_dir.folder(name)
         made = (folder.request_file, folder.state_file, folder.events_file, folder.dataset_file)
-        if any(path.exists() for path in made) or abs(time.time() - _newest(folder.path)) < ABANDONED_SECONDS:
+        is_claim = folder.claim_file.exists() or not any(folder.path.iterdir())
+        if not is_claim or any(path.exists() for path in made) or abs(time.time() - _newest(folder.path)) < ABANDONED_SECONDS:
             continue
         shutil.rmtree(folder.path, ignore_errors=True)
         logger.info("A folder of a job that was never made is removed.", extra={"job_id": name})
