@@ -17,7 +17,7 @@ from typing import Any
 from digits.errors import StorageError
 from digits.storage.damage import CHECKPOINT as NAME
 from digits.storage.damage import PREVIOUS, state_problem
-from digits.storage.files import atomic, free_bytes, read_json, write_json
+from digits.storage.files import atomic, cannot_write, free_bytes, read_json, write_json
 
 EVENTS = "events.jsonl"  # beside the folder
 FIRST_SECONDS = 10.0  # of an attempt: nobody who is killed in the first minute begins again
@@ -55,6 +55,7 @@ def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> No
     with atomic(state) as handle:
         handle.write(data)
     value = {"step": step, "offset": offset, "threads": threads, "file": state.name, "bytes": os.path.getsize(state)}
+    _sync_events(folder.parent / EVENTS)
     stays = before.get("file") not in (None, state.name) and free_bytes(folder) >= ROOM * len(data)
     if stays:
         write_json(folder / PREVIOUS, before)
@@ -63,6 +64,18 @@ def write(folder: Path, step: int, offset: int, threads: int, data: bytes) -> No
     for old in folder.glob("*state_*"):
         if old.name not in kept:
             old.unlink(missing_ok=True)
+
+
+def _sync_events(file: Path) -> None:
+    """The events that the checkpoint names are on the disk before it names them: else a power cut would leave one that belongs to
+    events that are not all there."""
+    try:
+        with open(file, "rb") as events:
+            os.fsync(events.fileno())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot_write(error, file) from error
 
 
 def forget_previous(folder: Path) -> None:

@@ -340,6 +340,7 @@ class TrainingLoop:
         data = self.training_step.state(loop)
         if self.training_step.rank == 0:
             self.run_.retry_when_disk_full(lambda: checkpoint.write(folder, self.step, offset, self.run_.threads, data))
+            self.snapshot_manager.held.let_go(self.step)
         self.clock.note(time.monotonic() - began)
 
     def _restore(self) -> None:
@@ -358,6 +359,8 @@ class TrainingLoop:
         self.sound = self.step
         self.epoch_totals = restored(loop)
         self.snapshot_manager.restore(loop["snapshots"])
+        if self.training_step.rank == 0:
+            self.snapshot_manager.bring_back(self.step)
         self.validated = bool(loop.get("validated", True))
 
     def _check(self) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 
 from digits.domain.events import Event, SnapshotEvent
 from digits.domain.metrics import beats, is_lower_better, is_sound
+from digits.engines.training.held import Held
 from digits.engines.training.step import Scores
 from digits.engines.training.validation_pictures import PictureFiles
+from digits.errors import DiskFull
 from digits.storage.files import atomic
 
 FOLDER = "snapshots"
@@ -52,6 +54,7 @@ class SnapshotManager:
         self.picture_files = picture_files  # of what snapshots answer to each validation picture
         self.best = f"{FOLDER}/best.{suffix}"
         self.state = SnapshotState()
+        self.held = Held(folder)  # what the last checkpoint names
         self._make, self._emit, self._retry_when_disk_full = make, emit, retry_when_disk_full
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
 
@@ -60,6 +63,10 @@ class SnapshotManager:
 
     def restore(self, value: dict[str, Any]) -> None:
         self.state = SnapshotState(**value)
+
+    def bring_back(self, step: int) -> None:
+        """The training goes on from the checkpoint of `step`, whose snapshots are what they were then."""
+        self.held.bring_back(step, self.folder / FOLDER)
 
     def after(self, step: int, epoch: float, interval: float | None, scores: Scores) -> None:
         """What a step's validation (no values: none took place) and interval mark (its epoch, None: none) lead to."""
@@ -100,6 +107,7 @@ class SnapshotManager:
             self._remove(step, epoch, path)
 
     def _remove(self, step: int, epoch: float, path: str) -> None:
+        self.held.hold(self.folder / path)
         (self.folder / path).unlink(missing_ok=True)
         self._emit(SnapshotEvent(step=step, epoch=epoch, path=path, removed=True))
 
@@ -107,7 +115,12 @@ class SnapshotManager:
         data = self._make(epoch, scores)
 
         def work() -> None:
-            with atomic(self.folder / path) as handle:
-                handle.write(data)
+            self.held.hold(self.folder / path)
+            try:
+                with atomic(self.folder / path) as handle:
+                    handle.write(data)
+            except DiskFull:
+                self.held.let_go()
+                raise
 
         self._retry_when_disk_full(work)

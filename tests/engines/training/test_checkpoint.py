@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -167,3 +168,23 @@ def test_a_checkpoint_of_a_version_without_checksums_is_read(tmp_path: Path) -> 
     found = checkpoint.read(tmp_path)
     assert found is not None
     assert found["step"] == 9
+
+
+def test_the_events_are_on_the_disk_before_a_checkpoint_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(b"{}\n")
+    done: list[int | str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        done.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def replaced(source: Path, target: Path) -> None:
+        done.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    checkpoint.write(tmp_path / "checkpoint", 5, 3, 1, b"state")
+    assert done.index(events.stat().st_ino) < done.index("checkpoint.json")
