@@ -91,7 +91,8 @@ def restore(service: Service, jobs: Sequence[Job], user: str | None) -> list[Job
 
 def purge(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
     """Let jobs, in the trash or not, go for good, the evaluations and exports of models with them: the ids of all that go, and
-    the refusals. A data set goes if all of its models do."""
+    the refusals. A data set goes if all of its models do. Of jobs that were chosen in the trash, those stay that were restored
+    meanwhile."""
     jobs, problems = without_published(service, jobs)
     chosen = {job.id for job in jobs}
     datasets = [job.id for job in jobs if job.kind == Kind.DATASET]
@@ -104,7 +105,8 @@ def purge(service: Service, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
             problems.append(str(InUse(job, left)))
         else:
             wanted += [job.id, *(other.id for other in others.get(job.id, ()))]
-    gone = service.store.request_action_many(list(dict.fromkeys(wanted)), Action.PURGE)
+    of_trash = all(job.deleted is not None for job in jobs)
+    gone = service.store.request_action_many(list(dict.fromkeys(wanted)), Action.PURGE, of_trash=of_trash)
     return [job_id for job_id in dict.fromkeys(wanted) if job_id in gone], problems
 
 

@@ -53,18 +53,17 @@ class Trash:
         """Request that what has been in the trash for its time goes for good."""
         now = time.time() if now is None else now
         due = [job for job, since in in_order(self._unneeded()) if now - since >= self.days * DAY]
-        if due:
-            logger.info("%s deleted %d or more days ago for good.", counted(len(due), "job goes", "jobs go"), self.days)
-            self.store.request_action_many([job.id for job in due], Action.PURGE)
+        if gone := self.store.request_action_many([job.id for job in due], Action.PURGE, of_trash=True):
+            logger.info("%s deleted %d or more days ago for good.", counted(len(gone), "job goes", "jobs go"), self.days)
 
     def make_room(self) -> None:
         """While the disk is full: let the oldest go for good, one after the other."""
         if not self.remover.is_idle or free_bytes(self.jobs_dir.path) >= self.min_free:
             return
         for oldest, since in in_order(self._unneeded())[:1]:
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
-            logger.warning("The disk is full: %s, deleted %s, goes for good.", oldest.name, when, extra={"job_id": oldest.id})
-            self.store.request_action(oldest.id, Action.PURGE)
+            if self.store.request_action_many([oldest.id], Action.PURGE, of_trash=True):
+                when = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
+                logger.warning("The disk is full: %s, deleted %s, goes for good.", oldest.name, when, extra={"job_id": oldest.id})
 
     def _unneeded(self) -> list[Job]:
         """What lies in the trash, and no model outside of it needs."""

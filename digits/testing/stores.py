@@ -204,6 +204,7 @@ class JobStoreContract:
         store.request_action(running.id, Action.RESTORE)
         assert store.get(running.id).deleted is None
         assert store.request_action_many([running.id], Action.RESTORE) == set()
+        assert store.request_action_many([running.id], Action.PURGE, of_trash=True) == set(), "it was restored meanwhile"
         assert store.request_action_many([running.id, done.id], Action.PURGE) == {running.id, done.id}
         assert (store.trash(), store.find(running.id)) == ([], None)
         assert store.request_action_many([done.id], Action.RESTORE) == set(), "what is being purged does not come back"

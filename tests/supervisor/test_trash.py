@@ -15,6 +15,7 @@ from digits.errors import Forbidden, NotFound
 from digits.service import jobs as actions
 from digits.service import trash
 from digits.storage.jobs.reindex import reindex
+from digits.storage.jobs.store import Job
 from digits.supervisor import trash as keeping
 from tests.supervisor.conftest import World
 
@@ -132,6 +133,35 @@ def test_a_full_disk_takes_the_oldest_from_the_trash(world: World) -> None:
     world.until(lambda: jobs[2].id not in world.service.store.ids() and supervisor.remover.is_idle)
     assert not world.service.folder(jobs[2].id).path.exists()
     assert len(world.service.store.ids()) >= 1
+
+
+@pytest.mark.parametrize("way", ["its days are over", "the disk is full", "it is emptied", "it is purged"])
+def test_what_is_restored_while_the_trash_is_emptied_stays(world: World, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    supervisor, store = world.supervise(), world.service.store
+    job, other = world.job(steps=1), world.job(steps=1)
+    for one, days in ((job, 50), (other, 40)):
+        store.update(one.id, status="D", deleted=time.time() - days * keeping.DAY)
+    listed = store.trash
+
+    def restored_after() -> list[Job]:
+        """What lies in the trash; its user restores one of it a moment later."""
+        found = listed()
+        store.request_action_many([job.id], Action.RESTORE)
+        return found
+
+    monkeypatch.setattr(store, "trash", restored_after)
+    match way:
+        case "its days are over":
+            supervisor.trash.purge_old()
+        case "the disk is full":
+            supervisor.trash.min_free = 2**60
+            supervisor.trash.make_room()
+        case "it is emptied":
+            assert trash.empty(world.service, "x") == ([other.id], [])
+        case _:
+            assert trash.purge(world.service, store.trash()) == ([other.id], [])
+    assert (world.get(job).deleted, world.get(job).requested_action) == (None, Action.RESTORE)
+    assert world.get(other).requested_action == ("" if way == "the disk is full" else Action.PURGE)
 
 
 def test_without_a_trash_deleting_is_for_good(world: World) -> None:

@@ -541,16 +541,18 @@ class JobStore(JobReader):
                 _assign(row, changes[row.id], sequence)
             return {row.id for row in found}
 
-    def request_action_many(self, job_ids: Collection[str], action: Action) -> set[str]:
+    def request_action_many(self, job_ids: Collection[str], action: Action, *, of_trash: bool = False) -> set[str]:
         """`request_action` for several jobs, all or none; the ids of those of which it can be requested: that exist and are not
-        deleted, or are (to restore them), or are not being purged."""
-        return self._although_full(lambda: self._request_many(job_ids, action)) if job_ids else set()
+        deleted, or are (to restore them), or are not being purged. `of_trash`: only what lies in the trash at this moment; who
+        chose jobs there does not get one that was restored meanwhile."""
+        return self._although_full(lambda: self._request_many(job_ids, action, of_trash)) if job_ids else set()
 
-    def _request_many(self, job_ids: Collection[str], action: Action) -> set[str]:
+    def _request_many(self, job_ids: Collection[str], action: Action, of_trash: bool) -> set[str]:
         now = time.time()
         with Session(self.engine) as session, session.begin():
             sequence = _next_sequence(session, len(job_ids)) - len(job_ids)
-            found = [row for row in self._rows(session, job_ids, with_deleted=True) if _can_be_requested(row, action)]
+            rows = self._rows(session, job_ids, with_deleted=True)
+            found = [r for r in rows if _can_be_requested(r, action) and (r.deleted is not None or not of_trash)]
             for row in found:
                 sequence += 1
                 deleted = {Action.DELETE: now, Action.PURGE: row.deleted or now}.get(action)
