@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 import digits
 from digits.domain.jobs import (
     OF_MODELS,
@@ -91,6 +93,18 @@ def claimed_job_id(service: Service) -> Iterator[str]:
     except BaseException:
         if service.store.find(job_id) is None:  # else the supervisor would find the folder and do what was refused
             shutil.rmtree(service.folder(job_id).path, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def all_or_none(service: Service) -> Iterator[list[Job]]:
+    """A list for the jobs that the block makes: where the block fails, those that it made before go for good."""
+    made: list[Job] = []
+    try:
+        yield made
+    except BaseException:
+        with contextlib.suppress(SQLAlchemyError):  # what failed first is what the user is to know
+            service.store.request_action_many([job.id for job in made], Action.PURGE)
         raise
 
 

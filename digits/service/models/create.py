@@ -22,7 +22,7 @@ from digits.frameworks import DEFAULT
 from digits.service import Service
 from digits.service.damage import Damaged, as_json, damage_of, require_usable
 from digits.service.forms import parse
-from digits.service.jobs import claimed_job_id, create_job, stored_form
+from digits.service.jobs import all_or_none, claimed_job_id, create_job, stored_form
 from digits.service.models import python_layers
 from digits.service.models.checks import check, check_best_metric, check_sizes
 from digits.service.models.choices import suits_form
@@ -74,8 +74,11 @@ def create_models(service: Service, area: str, values: Mapping[str, Any], owner:
 
 
 def create_planned(service: Service, plan: Plan, owner: str = "") -> list[Job]:
-    """Make the jobs of a plan, in its order."""
-    return [_create(service, plan, model, owner) for model in plan.models]
+    """Make the jobs of a plan, in its order, or none."""
+    with all_or_none(service) as made:
+        for model in plan.models:
+            made.append(_create(service, plan, model, owner))
+    return made
 
 
 def plan_models(service: Service, area: str, values: Mapping[str, Any]) -> Plan:

@@ -13,9 +13,9 @@ import pytest
 
 from digits.config import Settings
 from digits.domain.datasets import DatasetInfo
-from digits.domain.jobs import Kind, Status
+from digits.domain.jobs import Action, JobRequest, Kind, Status, UserColumns
 from digits.domain.training import TaskOptions, TrainingSpec
-from digits.errors import FormErrors
+from digits.errors import DiskFull, FormErrors
 from digits.frameworks import frameworks
 from digits.networks import catalog
 from digits.service import Service
@@ -29,6 +29,8 @@ from digits.service.models.customize import customize_text
 from digits.service.models.form import ModelForm
 from digits.service.models.frameworks import missing_abilities
 from digits.service.models.page import config_tables
+from digits.service.models.repeat import repeat
+from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job
 from tests.builders import make_job
 from tests.service.finished_dataset import class_folder, finished_dataset
@@ -578,3 +580,25 @@ def test_the_smallest_pictures_have_a_network_too(task: str, name: str, side: in
     found = fitting(task, DatasetInfo(task, (), {}, (1, side, side)), "pytorch")
     assert found is not None
     assert (found.name, found.minimum_size) == (name, side)
+
+
+@pytest.mark.parametrize("way", ["a sweep", "a repetition"])
+def test_of_models_that_are_made_together_none_is_left_where_one_fails(
+    service: Service, make: Make, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    (first,) = make()
+    known, create = set(service.store.ids()), JobFolder.create
+    full = iter([False, False, True])
+
+    def create_or_fail(folder: JobFolder, request: JobRequest, user: UserColumns) -> None:
+        if next(full):
+            raise DiskFull("The disk is full.")
+        create(folder, request, user)
+
+    monkeypatch.setattr(JobFolder, "create", create_or_fail)
+    with pytest.raises(DiskFull):
+        make(learning_rate="0.1, 0.01, 0.001") if way == "a sweep" else repeat(service, first, 3)
+    found = [service.store.find(job_id, with_deleted=True) for job_id in set(service.store.ids()) - known]
+    assert [(job.deleted is not None, job.requested_action) for job in found if job] == [(True, Action.PURGE)] * 2
+    assert not known.isdisjoint({job.id for job in service.store.active()}), "what was there before waits as it did"
+    assert {job.id for job in service.store.active()} <= known
