@@ -154,7 +154,7 @@ def _weights_difference(engine: Engine, original: JobFolder, own: JobFolder) -> 
 
 
 def largest_distance(before: np.ndarray, now: np.ndarray) -> float:
-    """Of two tensors of one shape, as `domain.reproduction.difference` has it of values: NaN equals NaN and is infinitely far
+    """Of two tensors (…) of one shape, as `domain.reproduction.difference` has it of values: NaN equals NaN and is infinitely far
     from any number, as infinity is."""
     one, other = before.astype(np.float64), now.astype(np.float64)
     with np.errstate(invalid="ignore"):
