@@ -16,14 +16,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from digits.domain.classes import NO_CLASS
 from digits.errors import BadRequest, NotFound
 from digits.service import Service
 from digits.service.evaluations import results as evaluations
 from digits.storage.events import read_lines
 from digits.storage.files import atomic, cannot_write
 from digits.storage.jobs.store import Job
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FILE = "review.jsonl"
 VERDICTS = {"label_wrong": "Label wrong", "picture_bad": "Picture bad", "model_wrong": "Model wrong"}
@@ -136,18 +140,37 @@ def list_lines(service: Service, job: Job, **selection: Any) -> Iterator[str]:
 def write_list(service: Service, job: Job, **selection: Any) -> tuple[Path, Path | None, int]:
     """Write the chosen pictures as a list into the job's folder, with the names of the classes where pictures have one each: what
     *New data set* takes. The two files and the number of pictures. BadRequest where there is none."""
-    folder = service.folder(job.id).path
-    lines = list(list_lines(service, job, **selection))
-    if not lines:
+    reader = evaluations.predictions(service, job)
+    found = write_rows(service, job, evaluations.chosen_numbers(reader, **selection))
+    if not found[2]:
         raise BadRequest("None of the pictures is as it was chosen, or none of them has a file.", advice="Choose others.")
+    return found
+
+
+def write_rows(
+    service: Service, job: Job, numbers: Sequence[int] | np.ndarray, *, only_known: bool = False
+) -> tuple[Path, Path | None, int]:
+    """Write the pictures of rows `numbers` (n,) that have a file (a path) as `path [class-number]`, and the names of the classes
+    where pictures have one each: the model's, then those of these pictures that it does not know. `only_known` leaves out
+    pictures without a class. The two files and the number of pictures."""
+    result, reader = evaluations.evaluation_result(service, job), evaluations.predictions(service, job)
+    folder = service.folder(job.id).path
+    found: list[tuple[str, int, int]] = []
+    for start in range(0, len(numbers), 4096):
+        rows = reader.rows(numbers[start : start + 4096])
+        found += [(row.path, row.label, row.unknown_label) for row in rows if row.path and "\n" not in row.path]
+    names, others = list(result["class_labels"]), sorted({other for *_, other in found if other >= 0})
+    places = {other: len(names) + place for place, other in enumerate(others)}
+    names += [str(result["unknown_classes"][other]["label"]) for other in others]
+    listed = [(path, label if label >= 0 else places.get(other, NO_CLASS)) for path, label, other in found]
+    listed = [(path, number) for path, number in listed if number >= 0 or not only_known]
     with atomic(folder / LIST_FILE, "w") as file:
-        file.writelines(lines)
-    result = evaluations.evaluation_result(service, job)
+        file.writelines(f"{path} {number}\n" if number >= 0 else f"{path}\n" for path, number in listed)
     if not evaluations.is_ranked(result):
-        return folder / LIST_FILE, None, len(lines)
+        return folder / LIST_FILE, None, len(listed)
     with atomic(folder / LABELS_FILE, "w") as file:
-        file.writelines(f"{label}\n" for label in result["class_labels"])
-    return folder / LIST_FILE, folder / LABELS_FILE, len(lines)
+        file.writelines(f"{name}\n" for name in names)
+    return folder / LIST_FILE, folder / LABELS_FILE, len(listed)
 
 
 def as_json(review: dict[int, Verdict]) -> dict[str, Any]:

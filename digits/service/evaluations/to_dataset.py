@@ -1,8 +1,8 @@
 """A new data set of pictures that were chosen in an evaluation, such as the wrong ones, with what is true of them.
 
 Of an evaluation of a split the records are copied with their labels, whatever the task; of files those whose class is known
-become a data set of classification, prepared as the model's own. Pictures whose label was found wrong in a review, or that are
-bad, are left out unless they are what was chosen.
+become a data set of classification, prepared as the model's own; classes that the model does not know follow its own. Pictures
+whose label was found wrong in a review, or that are bad, are left out unless they are what was chosen.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from digits.service import Service, jobs
 from digits.service.damage import require_records
 from digits.service.datasets.classification import create_classification_dataset
 from digits.service.evaluations import results as evaluations
-from digits.service.evaluations.review import LABELS_FILE, LIST_FILE, VERDICTS, chosen_rows, review_of
+from digits.service.evaluations.review import VERDICTS, chosen_rows, review_of, write_rows
 from digits.service.models.validation_samples import META_FILE
-from digits.storage.files import atomic, read_json, write_json
+from digits.storage.files import read_json, write_json
 from digits.storage.jobs.store import Job
 from digits.storage.records import KEYS_FILE
 from digits.utils.values import counted
@@ -192,35 +192,28 @@ def _of_files(
     left_out: int,
 ) -> Sent:
     """A data set of classification out of files whose class is known, prepared as the model's own pictures."""
-    result, reader = evaluations.evaluation_result(service, job), evaluations.predictions(service, job)
-    if not evaluations.is_ranked(result):
+    if not evaluations.is_ranked(evaluations.evaluation_result(service, job)):
         raise BadRequest(
             "What is true of these files is not known: of files only classes can be, by the list or folder they stand in.",
             advice="Evaluate a split of a data set, or take the list of the pictures (list.txt).",
         )
-    found = [row for row in reader.rows(rows) if row.path and "\n" not in row.path]
-    known = [row for row in found if row.label >= 0]
-    if not known:
+    listed, labels, count = write_rows(service, job, rows, only_known=True)
+    if not count:
         raise BadRequest(
             "The class of none of these pictures is known.", advice="Take their list (list.txt), or label them first."
         )
-    folder = service.folder(job.id).path
-    with atomic(folder / LIST_FILE, "w") as file:
-        file.writelines(f"{row.path} {row.label}\n" for row in known)
-    with atomic(folder / LABELS_FILE, "w") as file:
-        file.writelines(f"{label}\n" for label in result["class_labels"])
     values = {
         "dataset_name": name,
         "group_name": group,
         "method": "textfile",
-        "textfile_train_images": str(folder / LIST_FILE),
-        "textfile_labels_file": str(folder / LABELS_FILE),
+        "textfile_train_images": str(listed),
+        "textfile_labels_file": str(labels),
         "textfile_use_val": "",
         "textfile_pct_val": f"{percent_val:g}",
         **_preparation(service, spec),
     }
     made = create_classification_dataset(service, values, owner)
-    return Sent(made, len(known), left_out, len(rows) - len(known))
+    return Sent(made, count, left_out, len(rows) - count)
 
 
 def _preparation(service: Service, spec: EvaluationSpec) -> dict[str, Any]:
@@ -237,4 +230,5 @@ def _preparation(service: Service, spec: EvaluationSpec) -> dict[str, Any]:
     size = {"resize_width": how.get("width") or width, "resize_height": how.get("height") or height}
     mode = {"resize_mode": how["resize_mode"]} if how.get("resize_mode") else {}
     keeps = {"keep_size": "1"} if how.get("keep_size") else {}
-    return {**size, **mode, **keeps, "resize_channels": channels if channels in (1, 3) else 0}
+    lossy = {"encoding": "jpg"} if how.get("feature_encoding") == "jpg" else {}
+    return {**size, **mode, **keeps, **lossy, "resize_channels": channels if channels in (1, 3) else 0}

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from digits.cli.evaluations import evaluation as commands
+from digits.domain.classes import NO_CLASS, unknown_number
 from digits.domain.datasets import TRAIN_DB, VAL_DB, DatasetSpec
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Resources, Status
@@ -126,10 +127,39 @@ def test_files_of_known_classes_become_one_of_classification(client: FlaskClient
     job = make_evaluation(service, list(LABELS), [str(tmp_path / f"{n}.png") for n in range(20)])
     folder = service.folder("20260101-000000-aaaa").path
     folder.mkdir()
-    image = {"width": 20, "height": 10, "channels": 3, "resize_mode": "crop"}
+    image = {"width": 20, "height": 10, "channels": 3, "resize_mode": "crop", "feature_encoding": "jpg"}
     write_json(folder / "preprocessing.json", {"input_shape": [3, 10, 20], "image": image})
     answer = client.post(f"/evaluations/{job.id}/to_dataset.json", data={"label": "0"}).get_json()
     assert answer["count"] == 10
     form = read_json(service.folder(answer["id"]).path / "job.json")["form"]
     assert (form["resize_width"], form["resize_height"], form["resize_mode"]) == (20, 10, "crop")
+    assert read_json(service.folder(answer["id"]).path / "job.json")["spec"]["feature_encoding"] == "jpg", "as the model's"
     assert len((service.folder(answer["id"]).path / "textfile_train_images.txt").read_text().splitlines()) == 10
+
+
+def test_classes_that_the_model_does_not_know_are_classes_of_the_new_one(
+    client: FlaskClient, service: Service, tmp_path: Path
+) -> None:
+    paths = [str(tmp_path / f"{n}.png") for n in range(6)]
+    job = make_evaluation(service, list(LABELS), paths)
+    folder, report = service.folder(job.id), ClassificationReport(LABELS, 3)
+    true = np.array([0, 1, NO_CLASS, unknown_number(0), unknown_number(2), unknown_number(2)])
+    with writing_predictions(folder.path / PREDICTIONS_FILE, report.columns) as writer:
+        writer.append(paths, np.full(6, -1), report.add(np.log(np.full((6, 2), 0.5, np.float32)), true))
+    unknown = [{"label": name, "count": count} for name, count in (("fox", 1), ("hen", 0), ("owl", 2))]
+    about = {"model_id": "x", "epoch": 1.0, "skipped": 0, "seconds": 1.0, "unknown_classes": unknown}
+    write_json(folder.result_file, {**report.summary(), **about})
+    model = service.folder("20260101-000000-aaaa").path
+    model.mkdir()
+    write_json(model / "preprocessing.json", {"input_shape": [3, 10, 20], "image": {"width": 20, "height": 10}})
+    answer = client.post(f"/evaluations/{job.id}/to_dataset.json", data={"most": "6"}).get_json()
+    assert (answer["count"], answer["unlabelled"]) == (5, 1)
+    made = service.folder(answer["id"]).path
+    names = (made / "textfile_labels_file.txt").read_text().splitlines()
+    assert names == ["cat", "dog", "fox", "owl"]
+    lines = [line.rsplit(" ", 1) for line in (made / "textfile_train_images.txt").read_text().splitlines()]
+    expected = ["cat", "dog", "fox", "owl", "owl"]
+    assert {path: names[int(number)] for path, number in lines} == dict(zip([*paths[:2], *paths[3:]], expected, strict=True))
+    sent = client.post(f"/evaluations/{job.id}/send.json").get_json()
+    assert Path(sent["labels_file"]).read_text().splitlines() == names, "the form of a new one has the same"
+    assert paths[2] in Path(sent["list_file"]).read_text().splitlines(), "and lists pictures without a class"
