@@ -102,7 +102,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setattr(message_server, "ACCEPT_SECONDS", 0.02)
         patch.setattr(control, "call", supervisor)
         for epoch in (1, 2):
-            loaded = LoadedModel(FakeEngine(), write_snapshot(root / f"{epoch}.json", epoch=float(epoch)), "cpu")  # type: ignore[arg-type]
+            held = epoch + 1e-7  # an interval of a third of an epoch ends at no round number, and names are rounded
+            loaded = LoadedModel(FakeEngine(), write_snapshot(root / f"{epoch}.json", epoch=held), "cpu")  # type: ignore[arg-type]
             path = paths[f"snapshots/epoch_{epoch}.safetensors"] = root / f"p{epoch}.sock"
             threads.append(threading.Thread(target=server.serve, args=(loaded, path, stop, service.jobs_dir.scratch)))
             threads[-1].start()
