@@ -74,9 +74,9 @@ def trained(jobs: JobsDir, framework: str, *thresholds: float) -> list[Any]:
     return train(data, jobs.path / MODEL, spec)
 
 
-def evaluated(jobs: JobsDir, framework: str, snapshot: str, split: str) -> dict[str, Any]:
+def evaluated(jobs: JobsDir, framework: str, snapshot: SnapshotEvent, split: str) -> dict[str, Any]:
     where = {"dataset_id": DATASET, "split": split, "framework": framework, "roots": (str(jobs.path),)}
-    spec = EvaluationSpec(MODEL, snapshot, 6.0, source="split", **where)
+    spec = EvaluationSpec(MODEL, snapshot.path, snapshot.epoch, source="split", **where)
     return evaluating.run(evaluating.context_for(jobs, EVALUATION, "multi_label", spec))
 
 
@@ -110,7 +110,7 @@ def test_it_learns_and_every_number_is_that_of_scikit_learn(tmp_path: Path, fram
     with np.load(jobs.path / MODEL / "samples" / f"step_{best.step}.npz") as samples:
         assert samples["label_thresholds"].tolist() == meta["options"]["label_thresholds"]
 
-    result = evaluated(jobs, framework, best.path, TRAIN_DB)
+    result = evaluated(jobs, framework, best, TRAIN_DB)
     assert result["options"] == meta["options"]
     assert (result["kind"], result["task"], result["key"]) == ("classes", "multi_label", "f1_micro")
     assert [row["threshold"] for row in result["per_class"]] == pytest.approx([float(v) for v in chosen])
@@ -127,7 +127,7 @@ def test_given_thresholds_hold_everywhere(tmp_path: Path) -> None:
     last = [e for e in events if isinstance(e, SnapshotEvent) and not e.removed][-1]
     options = {"label_thresholds": [0.9] * 3}
     assert snapshot_metadata(jobs.path / MODEL / last.path)["options"] == options
-    result = evaluated(jobs, "pytorch", last.path, VAL_DB)
+    result = evaluated(jobs, "pytorch", last, VAL_DB)
     assert result["options"] == options
     assert result["metrics"]["f1_micro"] == pytest.approx(values["f1_micro"])
 
