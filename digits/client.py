@@ -56,14 +56,16 @@ class Client:
         """Rows of jobs, found by the query language (docs/jobs.md): `client.jobs("task:detection map50>0.8", kind="model",
         sort="-best")`. `limit` 0: all. `more` are further arguments of `/jobs.json`. Raises ClientError with `position` for a
         query that cannot be read."""
-        rows: list[dict[str, Any]] = []
+        rows: dict[str, dict[str, Any]] = {}  # by id: a job that comes in between moves the others to the next page, again
+        offset = 0
         while True:
             wanted = min(PAGE, limit - len(rows)) if limit else PAGE
-            given = {"query": query, "kind": kind, "sort": sort, **more, "offset": len(rows), "limit": wanted}
+            given = {"query": query, "kind": kind, "sort": sort, **more, "offset": offset, "limit": wanted}
             page = self.get("/jobs.json", **{name: value for name, value in given.items() if value not in ("", None)})
-            rows += page["rows"]
-            if len(rows) >= page["total"] or not page["rows"] or (limit and len(rows) >= limit):
-                return rows
+            rows |= {row["id"]: row for row in page["rows"]}
+            offset += len(page["rows"])
+            if offset >= page["total"] or not page["rows"] or (limit and len(rows) >= limit):
+                return list(rows.values())
 
     def models(self, query: str = "", **more: Any) -> list[dict[str, Any]]:
         """`jobs` of models."""
@@ -249,7 +251,12 @@ def _multipart(fields: Mapping[str, Any], file_field: str, file_name: str, data:
         if one is not None
     ]
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{file_field}"; filename="{name}"\r\n'
-    parts += [head.encode(), b"Content-Type: application/octet-stream\r\n\r\n", data, f"\r\n--{boundary}--\r\n".encode()]
+    parts += [
+        head.encode(errors="replace"),
+        b"Content-Type: application/octet-stream\r\n\r\n",
+        data,
+        f"\r\n--{boundary}--\r\n".encode(),
+    ]
     return b"".join(parts), f"multipart/form-data; boundary={boundary}"
 
 
