@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from digits.errors import FormErrors
+from digits.errors import DataError, FormErrors
+from digits.extensions.data.files.class_names import check_number
 from digits.extensions.data.files.columns import LOOKED_AT, begins_with_names
 from digits.extensions.data.files.listing import MayRead, walk
 from digits.extensions.data.files.tables import is_table_file, read_rows
@@ -139,11 +140,11 @@ def check_lines(path: Path, labels: int | None) -> list[str]:
         if entry is None:
             continue
         valid += 1
-        if labels is not None and entry[1] >= labels:
-            return [
-                f"Line {number} of {path.name} has class {entry[1]}, but the labels file has {labels} lines "
-                f"(classes 0 to {labels - 1}). Add the missing labels or correct the line."
-            ]
+        if labels is not None:
+            try:
+                check_number(entry[1], labels, f"Line {number} of {path.name}")
+            except DataError as error:
+                return [f"{error.message} {error.advice}"]
         if number >= LIST_LINES:
             break
     if valid:

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digits.errors import DigitsError
-from digits.extensions.data.classification.lists import read_labels
 from digits.extensions.data.dicom import nifti, pixels, scan
 from digits.extensions.data.dicom.segmentation import read_segmentation
+from digits.extensions.data.files.class_names import read_labels
 from digits.extensions.data.files.tables import read_table
 from digits.extensions.data.files.text import read_json, read_text, xml_root
 from digits.extensions.data.image_object_detection import formats

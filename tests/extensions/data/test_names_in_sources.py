@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digits.errors import DataError
-from digits.extensions.data.classification.lists import class_folders, read_labels
+from digits.extensions.data.classification.lists import class_folders
+from digits.extensions.data.files.class_names import read_labels
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.images.splitting import by_lists
 from digits.utils.names import class_name

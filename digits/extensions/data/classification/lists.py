@@ -1,22 +1,18 @@
-"""Where pictures of classes are listed: folders named like classes, files of class names, and text files of `path label-number`
-lines, read without holding them in memory."""
+"""Where pictures of classes are listed: folders named like classes, and text files of `path label-number` lines, read without
+holding them in memory."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from digits.errors import DataError
-from digits.extensions.data.files.names import plain
-from digits.extensions.data.files.text import lines_of
 from digits.utils.names import class_name, is_hidden, labelled_line
 
 BLOCK = 1 << 20
-NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")  # a class's number and its name
 ENCODING, ERRORS = "utf-8", "surrogateescape"  # names that are no UTF-8 survive
 
 Entry = tuple[str, int]
@@ -35,21 +31,6 @@ def class_folders(root: Path) -> dict[str, list[Path]]:
     for name in names:
         folders.setdefault(class_name(name), []).append(root / name)
     return folders
-
-
-def read_labels(path: Path) -> list[str]:
-    """One class name a line, in composed Unicode; blank lines are skipped."""
-    return [plain(line).strip() for line in lines_of(path) if line.strip()]
-
-
-def in_order(labels: Sequence[str]) -> list[str]:
-    """Class names that stand in another order than the numbers before them (`1 dog`, `0 cat`), in that of the numbers and without
-    them; empty where they do not say numbers, or say them in their order."""
-    found = [NUMBERED.fullmatch(label) for label in labels]
-    names = {int(one[1]): one[2] for one in found if one is not None}
-    if len(names) < len(labels) or list(names) == sorted(names) or set(names) != set(range(len(labels))):
-        return []
-    return [names[number] for number in range(len(names))]
 
 
 class ListFile(Sequence[Entry]):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from digits.errors import DataError
+from digits.extensions.data.files.class_names import check_number
 from digits.extensions.data.files.columns import CLASS, PictureTable, read_pictures, report_capitals
 from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.files.tables import number_of
@@ -38,11 +39,14 @@ class ClassTable:
         return sorted({row.label for row in self.rows}, key=_by_value)
 
     def numbered(self, labels: Sequence[str], findings: Findings, stage: str) -> Iterator[tuple[str, int]]:
-        """Picture and class number of each line. Names are looked for among the labels as they are; where all are numbers that
-        are no labels, they count the labels from 0. Lines with another class are noted."""
+        """Picture and class number of each line. Names are looked for among the labels as they are; where all are numbers, and no
+        label is one, they count the labels from 0. Lines with another class are noted. Raises DataError for a number beyond the
+        labels."""
         place = {label: number for number, label in reversed(list(enumerate(labels)))}  # the first of equal names
-        if all(is_digits(row.label) for row in self.rows) and not any(row.label in place for row in self.rows):
-            place = {row.label: int(row.label) for row in self.rows if int(row.label) < len(labels)}
+        if all(is_digits(row.label) for row in self.rows) and not any(map(is_digits, labels)):
+            for row in self.rows:
+                check_number(int(row.label), len(labels), f"Line {row.line} of {self.path}")
+            place = {row.label: int(row.label) for row in self.rows}
         for row in self.rows:
             if row.label in place:
                 yield row.picture, place[row.label]

@@ -15,9 +15,11 @@ import numpy as np
 from digits.domain.datasets import STAGES, TEST_DB, TRAIN_DB, VAL_DB
 from digits.errors import DataError
 from digits.extensions.data.classification.base import LIST_FILES, ClassificationOptions, ClassificationSource
-from digits.extensions.data.classification.lists import ListFile, in_order, read_labels
+from digits.extensions.data.classification.lists import ListFile
 from digits.extensions.data.classification.split import by_group, stratified
+from digits.extensions.data.classification.table import FORM as TABLE_FORM
 from digits.extensions.data.classification.table import ClassTable, read_classes
+from digits.extensions.data.files.class_names import check_number, in_order, read_labels
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.names import FileNames, on_disk
 from digits.extensions.data.files.tables import is_table_file
@@ -172,7 +174,8 @@ class TextFileIngestion(ClassificationSource):
         else:
             lines = self._lines(source, stage, len(self.class_labels), report)
         if not self.write_lines(scan, lines):
-            raise DataError(f"{source.name} has no valid line.{self.first_refusal}", advice=GRAMMAR)
+            first, advice = (self.first_refusal, GRAMMAR) if table is None else (findings.first_of(("annotation",)), TABLE_FORM)
+            raise DataError(f"{source.name} has no valid line.{first}", advice=advice)
         if self.options.textfile_shuffle:
             self._shuffle(scan, target, stage)
             scan.unlink()
@@ -191,11 +194,7 @@ class TextFileIngestion(ClassificationSource):
                         {"kind": "line", "stage": stage, "entry": f"line {number}: {line[:200]}", "reason": GRAMMAR, "lost": 1}
                     )
                 continue
-            if entry[1] >= classes:
-                raise DataError(
-                    f"Line {number} of {source.name} has class {entry[1]}, but there are {classes} labels (0 to {classes - 1}).",
-                    advice="Add the missing labels, or correct the line.",
-                )
+            check_number(entry[1], classes, f"Line {number} of {source.name}")
             path = entry[0] if is_address(entry[0]) else on_disk(os.path.join(base, os.path.expanduser(entry[0])))
             if reason := self.refusal(path, allowed):
                 self.refuse(path, reason, report, stage=stage)

@@ -11,7 +11,7 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.classification.lists import NUMBERED, read_labels
+from digits.extensions.data.files.class_names import NUMBERED, read_labels
 from digits.extensions.data.image_segmentation import levels
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour

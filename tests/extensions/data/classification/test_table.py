@@ -65,6 +65,47 @@ def test_numbers_are_classes_by_their_value_or_count_the_labels(tmp_path: Path) 
     assert ["'two' is not among the 2 labels" in problem["reason"] for problem in run.problems()] == [True]
 
 
+def labels_file(tmp_path: Path, *labels: str) -> dict[str, str]:
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    return {"textfile_local_labels_file": str(tmp_path / "labels.txt")}
+
+
+def test_a_number_beyond_the_labels_file_is_an_error_as_in_lists(tmp_path: Path) -> None:
+    """Numbers from 1 on would each mean the class before their own."""
+    text = "id,label\nx0,1\nx1,2\nx2,3\n"
+    with pytest.raises(DataError, match=r"Line 4 of .*list.csv has class 3, but there are 3 labels \(0 to 2\)") as error:
+        run_of(tmp_path, text, **labels_file(tmp_path, "cat", "dog", "cow"))
+    assert "count the labels from 0" in error.value.advice
+    run = run_of(tmp_path / "again", text, **labels_file(tmp_path, "none", "cat", "dog", "cow"))
+    assert classes(run) == {"x0.jpg": "cat", "x1.jpg": "dog", "x2.jpg": "cow"}
+
+
+@pytest.mark.parametrize(("labels", "cells"), [("01 02 03", "1 2 1"), ("5 6 7", "0 1 1"), ("5 6 none", "0 1 1")])
+def test_numbers_do_not_count_labels_that_are_numbers(tmp_path: Path, labels: str, cells: str) -> None:
+    """A spreadsheet has taken the zeros in front away, or the numbers are of other classes: none means a place in the file."""
+    rows = "".join(f"x{row},{cell}\n" for row, cell in enumerate(cells.split()))
+    said = rf"no valid line\. The first problem: .*line 2: The class '{cells[0]}' is not among the 3"
+    with pytest.raises(DataError, match=said):
+        run_of(tmp_path, f"id,label\n{rows}", **labels_file(tmp_path, *labels.split()))
+
+
+def test_numbers_of_a_validation_table_do_not_count_the_numbers_of_the_training_table(tmp_path: Path) -> None:
+    (tmp_path / "val.csv").write_text("id,label\nx0,0\nx1,1\nx2,7\n")
+    val = {"textfile_use_val": True, "textfile_local_val_images": str(tmp_path / "val.csv")}
+    run = run_of(tmp_path, "id,label\nx0,5\nx1,6\nx2,7\n", **val, textfile_val_folder=str(tmp_path / "train"))
+    assert run.reader("val").labels([0]).tolist() == [run.info.class_labels.index("7")]
+    lines = [problem["entry"].rpartition("line ")[2] for problem in run.problems() if problem["kind"] == "annotation"]
+    assert lines == ["2", "3"]
+    (tmp_path / "val.csv").write_text("id,label\nx0,0\nx1,1\n")
+    with pytest.raises(DataError, match=r"val\.csv has no valid line"):
+        run_of(tmp_path / "b", "id,label\nx0,5\nx1,6\nx2,7\n", **val, textfile_val_folder=str(tmp_path / "train"))
+
+
+def test_labels_that_are_digits_are_found_by_their_names(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "id,label\nx0,3\nx1,1\nx2,2\n", **labels_file(tmp_path, "3", "2", "1", "0"))
+    assert classes(run) == {"x0.jpg": "3", "x1.jpg": "1", "x2.jpg": "2"}
+
+
 def test_lines_that_contradict_or_fit_nothing_are_listed(tmp_path: Path) -> None:
     text = "id,label\nx0,cat\nx0,dog\nx0,cat\nx1,dog\ngone,dog\nx2,\n1,cat\n"
     run = run_of(tmp_path, text, "x0.jpg x1.jpg x2.jpg a/1.png b/1.png")
