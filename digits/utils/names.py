@@ -32,6 +32,7 @@ LITTER = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__m
 DELIMITERS = (",", ";", "\t")  # of the cells of a table
 BETWEEN = re.compile(r"(?<=[^_\s])[_\s]+(?=[^_\s])")
 BLANKS = re.compile(r"\s+")
+REMARK = re.compile(r"(#+\s+)+(?=\S)")  # what a remark begins with; `#` and `#tag` may be names of classes
 LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>[-+]?[0-9]{1,18})")
 
 
@@ -63,6 +64,11 @@ def labelled_line(line: str) -> tuple[str, int] | None:
     return None if label is None or label < 0 else (path, label)
 
 
+def is_remark(line: str) -> bool:
+    """Whether a line of a file of class names is a remark on them, `# my classes`, and no class."""
+    return REMARK.match(line.strip()) is not None
+
+
 def is_table(lines: Iterable[str]) -> bool:
     """Whether the first lines of a list are rows of a table, such as `1.jpg,cat`, and not paths with the number of a class."""
     filled = [line for line in lines if line.strip()]
@@ -73,9 +79,12 @@ def is_table(lines: Iterable[str]) -> bool:
 
 def class_name(folder: str) -> str:
     """The name of the class whose folder has this name: `_` between words is a blank, as the original has it, and runs of blanks
-    are one, as are composed and decomposed Unicode. A line of a labels file can hold it: not empty, without blanks around."""
+    are one, as are composed and decomposed Unicode. A line of a labels file can hold it: not empty, without blanks around, and no
+    remark."""
     name = unicodedata.normalize("NFC", readable(folder)).strip("\ufeff \t")
     plain = BLANKS.sub(" ", BETWEEN.sub(" ", name)).strip()
+    if found := REMARK.match(plain):
+        plain = found[0].replace(" ", "") + plain[found.end() :]
     return plain or "".join(f"\\x{ord(character):02x}" for character in folder)
 
 

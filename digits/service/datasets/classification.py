@@ -14,8 +14,8 @@ from digits import tasks
 from digits.domain.datasets import PNG_OR_NONE, DatasetSpec
 from digits.domain.jobs import Resources
 from digits.errors import FormErrors
+from digits.extensions.data.files.class_names import read_labels
 from digits.extensions.data.files.tables import is_table_file
-from digits.extensions.data.files.text import lines_of
 from digits.service import Service
 from digits.service.datasets import folder_checks
 from digits.service.datasets.contents import CLASSIFICATION, compression, feature_encoding, is_classification
@@ -279,7 +279,7 @@ def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Fou
     except FormErrors as error:
         errors.update(error.errors)
         return None
-    count = sum(1 for line in lines_of(path) if line.strip())
+    count = len(read_labels(path))
     if count < 2:
         errors[name] = [f"{path.name} names {counted(count, 'class', 'classes')}; at least two are needed, one a line."]
         return None

@@ -24,6 +24,7 @@ from digits.service.models.pretrained import TEXT, create_of_files, foreign_meta
 from digits.storage.jobs.store import Job
 from digits.tasks import GENERIC
 from digits.utils.constants import RESIZE_MODE_TITLES
+from digits.utils.names import is_remark
 
 FILES = ("weights_file", "model_def_file", "labels_file")
 
@@ -126,7 +127,7 @@ def _weights_problem(path: Path, row: Framework) -> str:
 
 def _collected(path: Path | None, errors: dict[str, list[str]]) -> list[str]:
     try:
-        return read_labels(path) if path is not None else []
+        return [label for label in read_labels(path) if not is_remark(label)] if path is not None else []
     except BadArchive as error:
         errors["labels_file"] = [str(error)]
         return []

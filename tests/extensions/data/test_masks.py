@@ -399,7 +399,7 @@ def test_what_is_no_colour_is_named_with_its_line(tmp_path: Path, line: str) -> 
 
 
 def test_a_labels_file_with_values(tmp_path: Path) -> None:
-    names = lines(tmp_path / "l.txt", "0: sky", "7: road", "255: void")
+    names = lines(tmp_path / "l.txt", "# of the street", "0: sky", "7: road", "255: void")
     run = make(tmp_path, {"a": np.array([0, 7, 255], np.uint8)[SQUARE]}, class_labels_file=names)
     assert run.info.class_labels == ("sky", "road")
     assert (label(run) == np.array([0, 1, 255])[SQUARE]).all()

@@ -192,6 +192,19 @@ def test_every_class_name_survives_its_labels_file(tmp_path_factory: pytest.Temp
     assert [class_name(label) for label in labels] == labels
 
 
+def test_remarks_in_a_file_of_class_names_are_no_classes(tmp_path: Path) -> None:
+    """`#` and `#tag` are names, and a folder that is called like a remark gives a class that its labels file keeps."""
+    (tmp_path / "labels.txt").write_text("\ufeff# my classes\nbg\n  ## of the street\n#\n#tag\n#\tpets\ncat\n")
+    assert read_labels(tmp_path / "labels.txt") == ["bg", "#", "#tag", "cat"]
+    for number, name in enumerate(("# a", "## # b", "#", "c")):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for row in range(2):
+            picture(2 * number + row).save(tmp_path / "in" / name / f"{row}.png")
+    run = make(tmp_path, FOLDER, folder_train=str(tmp_path / "in"), folder_pct_val=0)
+    assert run.info.class_labels == ("#", "#a", "###b", "c")
+    assert read_labels(run.folder.path / "labels.txt") == list(run.info.class_labels)
+
+
 def test_folders_of_one_class_are_said(tmp_path: Path) -> None:
     for number, name in enumerate(("red_rose", "red rose", "tulip")):
         (tmp_path / "in" / name).mkdir(parents=True)

@@ -142,6 +142,7 @@ def test_uploaded_lists_are_copied_and_survive_a_clone(service: Service, tmp_pat
         ("a.png\n\nb.png one\n", "cat\ndog\n", "textfile_train_images", "no valid line"),
         ("a.png 0\nb.png 2\n", "cat\n\ndog\n", "textfile_train_images", "Line 2 of train.txt has class 2"),
         ("a.png 0\n", "cat\n", "textfile_labels_file", "at least two"),
+        ("a.png 0\nb.png 2\n", "# pets\ncat\ndog\n", "textfile_train_images", "there are 2 labels"),
     ],
 )
 def test_lists_that_cannot_be_used(service: Service, tmp_path: Path, train: str, labels: str, field: str, words: str) -> None:

@@ -241,6 +241,8 @@ def test_weights_of_other_programs_fit_or_are_refused_by_name(service: Service, 
     predictor = get_engine("pytorch").load(work(service, job))
     assert predictor.meta["class_labels"] == ["0", "1"]  # as many as the last layer gives
     assert predictor.predict(np.full((1, 1, 12, 12), 80, np.uint8))["output"].tolist() == [[0.5, 0.5]]
+    named = from_files(service, files_of(tmp_path, weights, "# pets\ncat\ndog"), "me")
+    assert get_engine("pytorch").load(work(service, named)).meta["class_labels"] == ["cat", "dog"]
     wrong = from_files(service, files_of(tmp_path, {**weights, "2.weight": weights["1.bias"]}, "a\nb\nc"), "me")
     with pytest.raises(StorageError, match=r"has besides 2\.weight; has of another shape 1\.weight 2×144 for 3×144"):
         work(service, wrong)

@@ -1,4 +1,5 @@
-"""Files of class names, one a line, of which the first is class 0; and which numbers such a file has a class for."""
+"""Files of class names, one a line, of which the first is class 0; remarks (`digits.utils.names.is_remark`) are none. Which
+numbers such a file has a class for."""
 
 from __future__ import annotations
 
@@ -9,13 +10,14 @@ from pathlib import Path
 from digits.errors import DataError
 from digits.extensions.data.files.names import plain
 from digits.extensions.data.files.text import lines_of
+from digits.utils.names import is_remark
 
 NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")  # a class's number and its name
 
 
 def read_labels(path: Path) -> list[str]:
-    """One class name a line, in composed Unicode; blank lines are skipped."""
-    return [plain(line).strip() for line in lines_of(path) if line.strip()]
+    """One class name a line, in composed Unicode; blank lines and remarks are skipped."""
+    return [plain(line).strip() for line in lines_of(path) if line.strip() and not is_remark(line)]
 
 
 def check_number(number: int, labels: int, where: str) -> None:

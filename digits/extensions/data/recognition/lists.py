@@ -10,7 +10,7 @@ from digits.errors import DataError
 from digits.extensions.data.files.text import read_text, split_lines
 from digits.extensions.data.recognition.proposals import Finding, Proposal, Remark, Values
 from digits.extensions.data.recognition.tree import IMAGE, Folder, Tree, split_of
-from digits.utils.names import labelled_line
+from digits.utils.names import is_remark, labelled_line
 
 EACH, FILES = 20, 60  # that are looked at, of each folder and together
 LARGEST = 64 << 20  # bytes
@@ -100,7 +100,7 @@ def _names(paths: list[str], last: int, lists: set[str]) -> str:
         if path in lists or not any(word in base for word in CLASS_WORDS):
             continue
         try:
-            count = sum(bool(line.strip()) for line in split_lines(read_text(path, 1 << 20)))
+            count = sum(bool(line.strip()) and not is_remark(line) for line in split_lines(read_text(path, 1 << 20)))
         except DataError:
             continue
         if count == last + 1:

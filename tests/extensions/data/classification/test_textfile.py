@@ -39,6 +39,12 @@ def test_relative_and_absolute_paths(tmp_path: Path, values: dict[str, Any]) -> 
     assert run.info.duplicates == 4
 
 
+def test_a_remark_in_the_labels_file_moves_no_class(tmp_path: Path, values: dict[str, Any]) -> None:
+    (tmp_path / "labels.txt").write_text("# my classes\nfirst class\nsecond class\n")
+    run = make(tmp_path, TEXTFILE, **values)
+    assert run.info.class_labels == ("first class", "second class")
+
+
 def test_lists_on_the_server_start_from_their_own_folder(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "in" / "list.txt").write_text("a/000.png 0\nb b/000.png 1\n")
     local: dict[str, Any] = {"textfile_use_local_files": True, "textfile_local_train_images": str(tmp_path / "in" / "list.txt")}

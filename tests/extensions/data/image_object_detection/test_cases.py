@@ -231,6 +231,12 @@ def test_yolo_bom(images: Path, tmp_path: Path, encoding: str) -> None:
     assert found.boxes == {"a0.png": [(*BOX, 1, 0), (40, 40, 60, 60, 0, 0)], "a1.png": []}
 
 
+def test_yolo_remarks_among_the_names(images: Path, tmp_path: Path) -> None:
+    labels = texts(tmp_path / "labels", {"a0.txt": "1 0.5 0.5 0.2 0.4\n", "a1.txt": "", "classes.txt": "# mine\ncat\n#tag\n"})
+    found = read(images, labels)
+    assert (found.classes, found.boxes["a0.png"]) == (["cat", "#tag"], [(*BOX, 1, 0)])
+
+
 def test_yolo_class_as_float(images: Path, tmp_path: Path) -> None:
     labels = yolo(
         tmp_path,

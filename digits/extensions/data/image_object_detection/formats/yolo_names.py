@@ -17,7 +17,7 @@ from digits.extensions.data.files.text import lines_of
 from digits.extensions.data.files.yaml_files import read_yaml
 from digits.extensions.data.image_object_detection.boxes import plain_class
 from digits.extensions.data.image_object_detection.formats.sources import Request, whole_number
-from digits.utils.names import is_hidden
+from digits.utils.names import is_hidden, is_remark
 from digits.utils.values import counted, is_digits, shown
 
 YAML = (".yaml", ".yml")
@@ -64,7 +64,7 @@ def description_of(path: str) -> Description:
     if os.path.getsize(path) > LARGEST_FILE:
         raise DataError(f"{path} is larger than a file of class names.", advice="Name the YAML file of the data set.")
     if not path.lower().endswith(YAML):
-        lines = [plain_class(line) for line in lines_of(path)]
+        lines = [plain_class(line) for line in lines_of(path) if not is_remark(line)]
         names = {number: name for number, name in enumerate(lines) if name}
         return Description(path, names, remark=_doubled(names))
     content = read_yaml(path)
