@@ -122,6 +122,35 @@ def test_one_separator_for_the_whole_column(tmp_path: Path, cells: tuple[str, ..
     assert make(tmp_path, "file,tags", *lines, value_kind="labels").info.class_labels == labels
 
 
+CLEAR = ("clear primary", "clear water", "haze primary", "haze water", "clear")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "expected"),
+    [
+        (CLEAR, ("clear primary", "haze water", "clear"), [{"clear", "primary"}, {"haze", "water"}, {"clear"}]),
+        (("big dog|cat, wild", "cat, wild"), ("cat, wild", "big dog"), [{"cat, wild"}, {"big dog"}]),
+        (("big dog", "red", "cat"), ("big dog", "big", "dog", "red"), [{"big dog"}, set(), set(), {"red"}]),
+        (("dog|cat", "cat"), ("cat;cow", "dog;cat"), [{"cat"}, {"dog", "cat"}]),
+        (("dog", "cat"), ("cat;cow",), [{"cat"}]),
+        (("dog|cat", "cat"), ("['cat', 'dog']", "['cat']"), [{"cat", "dog"}, {"cat"}]),
+        (("['cat', 'dog']", "['cat']"), ("cat|dog", "cat"), [{"cat", "dog"}, {"cat"}]),
+    ],
+)
+def test_labels_of_validation_are_separated_as_those_of_training(
+    tmp_path: Path, train: tuple[str, ...], val: tuple[str, ...], expected: list[set[str]]
+) -> None:
+    """Unless only their own separator gives labels that there are."""
+    for seed, name in enumerate("abcde"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        picture(seed).save(tmp_path / "images" / f"{name}.png")
+    lines, others = ([f'{name},"{cell}"' for name, cell in zip("abcde", cells, strict=False)] for cells in (train, val))
+    (tmp_path / "val.csv").write_text("\n".join(["file,tags", *others]))
+    run = make(tmp_path, "file,tags", *lines, value_kind="labels", val_values_file=str(tmp_path / "val.csv"))
+    labels, rows = run.info.class_labels, run.reader("val").labels(range(len(val))).tolist()
+    assert [{label for label, value in zip(labels, row, strict=True) if value} for row in rows] == expected
+
+
 def test_the_form_says_what_separates(tmp_path: Path) -> None:
     lines = ("file,tags", "a,cat indoors", "b,dog outdoors")
     run = make(tmp_path, *lines, value_kind="labels")

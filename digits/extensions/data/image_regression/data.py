@@ -100,7 +100,7 @@ class DataIngestion(ImageSource):
         names = FileNames(root, self.some(self.pictures_in(root, findings, stage)))
         o = self.options
         wanted = Wanted(o.image_column, o.value_columns, self.are_labels, o.label_separator)
-        table = read_table(self.file_at(file), names, wanted, findings, stage, known.columns if known is not None else ())
+        table = read_table(self.file_at(file), names, wanted, findings, stage, known)
         if known is not None:
             _check_columns(table, known, file)
         return table

@@ -24,6 +24,21 @@ def separator_of(cells: Sequence[str]) -> str:
     return BLANK if len(words) < len(different) else NONE
 
 
+def separator_beside(cells: Sequence[str], training: str, labels: Sequence[str]) -> str:
+    """The separator of a column of validation or test: that of the training file, unless more cells hold the training file's
+    labels by the column's own (files of two programs). `training` is AUTOMATIC where that file has lists or no such column."""
+    own, known = separator_of(cells), set(labels)
+    if training == AUTOMATIC:
+        return own
+
+    def known_cells(separator: str) -> tuple[int, int]:
+        """So many hold known labels alone, so many one at least."""
+        found = [set(words_of(cell, separator)) for cell in set(cells) if cell]
+        return sum(words <= known for words in found), sum(bool(words & known) for words in found)
+
+    return max((training, own), key=known_cells)
+
+
 def words_of(cell: str, separator: str) -> list[str]:
     """The labels in a cell, without blanks around them."""
     parts = [cell] if separator == NONE else cell.split() if separator == BLANK else cell.split(separator)

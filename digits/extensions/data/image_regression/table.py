@@ -10,7 +10,15 @@ from digits.errors import DataError
 from digits.extensions.data.files.columns import PictureTable, read_pictures, report_capitals
 from digits.extensions.data.files.names import FileNames
 from digits.extensions.data.files.tables import Row
-from digits.extensions.data.image_regression.separators import AUTOMATIC, BLANK, NONE, separator_of, words_of, words_of_lists
+from digits.extensions.data.image_regression.separators import (
+    AUTOMATIC,
+    BLANK,
+    NONE,
+    separator_beside,
+    separator_of,
+    words_of,
+    words_of_lists,
+)
 from digits.extensions.data.images.findings import Findings
 from digits.utils.values import counted
 
@@ -20,11 +28,13 @@ FORM = "Expected is one picture a line: its name and a number in each column."
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers of each picture (in the order of the file) and what they are called; made up where the file does not say it."""
+    """Numbers of each picture (in the order of the file) and what they are called; made up where the file does not say it.
+    `separator`: what stands between the names of labels, where a column has them."""
 
     columns: list[str]
     rows: list[tuple[str, list[float]]]
     has_names: bool = True
+    separator: str = AUTOMATIC
 
 
 @dataclass(frozen=True)
@@ -38,17 +48,19 @@ class Wanted:
     separator: str = AUTOMATIC
 
 
-def read_table(path: str, names: FileNames, wanted: Wanted, findings: Findings, stage: str, known: Sequence[str] = ()) -> Table:
-    """Read a file; lines that cannot be used are noted. `known` are the names of the training file's columns or, where `wanted`
-    is labels, of its labels. Raises DataError."""
+def read_table(
+    path: str, names: FileNames, wanted: Wanted, findings: Findings, stage: str, training: Table | None = None
+) -> Table:
+    """Read a file; lines that cannot be used are noted. Of validation and test `training` says the columns (or labels) and what
+    separates labels. Raises DataError."""
     table = read_pictures(path, names, wanted.image, FORM)
     table.report(findings, stage)
     reader = _Reader(table, wanted, findings, stage)
     columns = [table.place(name) for name in wanted.values]
     if wanted.labels:
-        found = reader.labels(columns or reader.flags(), known)
+        found = reader.labels(columns or reader.flags(), training)
     else:
-        found = reader.numbers(columns or reader.numeric(), known)
+        found = reader.numbers(columns or reader.numeric(), training)
     if not found.rows:
         raise DataError(f"No line of {path} could be used.{findings.first_of(('pair', 'annotation'))}", advice=FORM)
     return found
@@ -117,9 +129,9 @@ class _Reader:
 
     # -- what they hold -----------------------------------------------------------------------------------------
 
-    def numbers(self, columns: list[int], known: Sequence[str]) -> Table:
-        """One number a column, in the order of `known` where these are the same."""
-        names = self.table.names
+    def numbers(self, columns: list[int], training: Table | None) -> Table:
+        """One number a column, in the order of the training file's where these are the same."""
+        names, known = self.table.names, training.columns if training else []
         if sorted(known) == sorted(names[place] for place in columns):
             columns = [self.table.place(name) for name in known]
         rows: dict[str, tuple[int, list[float]]] = {}
@@ -137,15 +149,15 @@ class _Reader:
     def _leave_out(self, reason: str, line: Row) -> None:
         self.findings.add("annotation", f"{reason} Left out.", self.table.path, self.stage, line[0], lost=True)
 
-    def labels(self, columns: list[int], known: Sequence[str]) -> Table:
+    def labels(self, columns: list[int], training: Table | None) -> Table:
         """A number 0 or 1 for each label: of each column, or for each name that a column has."""
         if len(columns) > 1 or flag_columns(self.table, columns):
             self.no = no_of(values_in(self.table, place) for place in columns)
             if self.no:
                 self.findings.add("column", f"{self.no:g} is read as 0, no, and 1 as yes.", self.table.path, self.stage)
-            return self.numbers(columns, known)
-        found = self._words(columns[0])
-        labels = list(known) or sorted({word for words in found for word in words})
+            return self.numbers(columns, training)
+        separator, found = self._words(columns[0], training)
+        labels = training.columns if training else sorted({word for words in found for word in words})
         report_capitals(labels, self.table.path, self.findings, self.stage)
         rows: dict[str, set[str]] = {}
         joined = set()
@@ -159,16 +171,19 @@ class _Reader:
         if joined:
             reason = f"Labels of {counted(len(joined), 'picture')} stand in several lines, as those of {min(joined)}: joined."
             self.findings.add("note", reason, self.table.path, self.stage)
-        return Table(labels, [(path, [float(label in words) for label in labels]) for path, words in rows.items()])
+        numbers = [(path, [float(label in words) for label in labels]) for path, words in rows.items()]
+        return Table(labels, numbers, separator=separator)
 
-    def _words(self, column: int) -> list[set[str]]:
-        """The labels of each line in a column of names."""
+    def _words(self, column: int, training: Table | None) -> tuple[str, list[set[str]]]:
+        """What separates the labels in a column of names (AUTOMATIC: they are lists), and those of each line."""
         cells = [self.table.cell(row, column) for _, row in self.table.lines]
         if self.wanted.separator == AUTOMATIC and (lists := words_of_lists(cells)):
-            return [set(words) for words in lists]
-        separator = separator_of(cells) if self.wanted.separator == AUTOMATIC else self.wanted.separator
+            return AUTOMATIC, [set(words) for words in lists]
+        separator = self.wanted.separator
+        if separator == AUTOMATIC:
+            separator = separator_beside(cells, training.separator, training.columns) if training else separator_of(cells)
         self._say(column, separator, cells)
-        return [set(words_of(cell, separator)) for cell in cells]
+        return separator, [set(words_of(cell, separator)) for cell in cells]
 
     def _say(self, column: int, separator: str, cells: Sequence[str]) -> None:
         """Blanks in names may mean either: how they were read."""
