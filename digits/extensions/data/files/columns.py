@@ -109,7 +109,7 @@ def read_pictures(path: str, files: FileNames, image: str, form: str) -> Picture
     if not lines:
         raise DataError(f"{path} is empty.", advice=form)
     first = lines[0][1]
-    has_names = _are_names(first, files)
+    has_names = _are_names(first, [cells for _, cells in lines[1 : 1 + LOOKED_AT]], files)
     if has_names:
         names, lines = ["" if _is_unnamed(cell) else cell for cell in first], _without_longer(lines[1:], len(first), table)
     else:
@@ -202,15 +202,32 @@ def begins_with_names(rows: Sequence[Sequence[str]]) -> bool:
     return _hold_a_word(rows[0]) or (not _hold_values(rows[0]) and any(map(_hold_values, rows[1:])))
 
 
-def _are_names(cells: Sequence[str], files: FileNames) -> bool:
-    """Whether a first line names the columns: it names no picture, and holds a known word or neither numbers nor files."""
+def _are_names(cells: Sequence[str], others: Sequence[Sequence[str]], files: FileNames) -> bool:
+    """Whether a first line names the columns: it names no picture, and holds a known word or neither numbers nor files.
+
+    A picture may be called like a column (`image.png`): the word counts where all cells are known words, or where the other lines
+    have numbers and this one has none.
+    """
     if any(cell and files.find(cell) for cell in cells):
-        return False
+        words = [_is_word(cell) or (not place and _is_unnamed(cell)) for place, cell in enumerate(cells)]
+        return (
+            len(cells) > 1 and _hold_a_word(cells) and (all(words) or (not _hold_values(cells) and _have_numbers(others, words)))
+        )
     return _hold_a_word(cells) or not _hold_values(cells)
 
 
+def _have_numbers(rows: Sequence[Sequence[str]], words: Sequence[bool]) -> bool:
+    """Whether all cells of some lines are numbers, but for the columns of words and cells that are empty."""
+    cells = [cell for row in rows for cell, is_word in zip(row, words, strict=False) if not is_word and cell]
+    return bool(cells) and all(number_of(cell) is not None for cell in cells)
+
+
 def _hold_a_word(cells: Sequence[str]) -> bool:
-    return any(plain(cell) in (*IMAGE, *CLASS) for cell in cells)
+    return any(map(_is_word, cells))
+
+
+def _is_word(cell: str) -> bool:
+    return plain(cell) in (*IMAGE, *CLASS)
 
 
 def _hold_values(cells: Sequence[str]) -> bool:

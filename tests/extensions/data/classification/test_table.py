@@ -106,6 +106,11 @@ def test_labels_that_are_digits_are_found_by_their_names(tmp_path: Path) -> None
     assert classes(run) == {"x0.jpg": "3", "x1.jpg": "1", "x2.jpg": "2"}
 
 
+def test_names_of_columns_that_are_names_of_pictures_are_no_record(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "image,label\na,cat\nb,dog\n", "image.png a.png b.png")
+    assert (run.info.class_labels, classes(run)) == (("cat", "dog"), {"a.png": "cat", "b.png": "dog"})
+
+
 def test_lines_that_contradict_or_fit_nothing_are_listed(tmp_path: Path) -> None:
     text = "id,label\nx0,cat\nx0,dog\nx0,cat\nx1,dog\ngone,dog\nx2,\n1,cat\n"
     run = run_of(tmp_path, text, "x0.jpg x1.jpg x2.jpg a/1.png b/1.png")

@@ -77,6 +77,29 @@ def test_whether_a_first_line_names_columns(lines: list[str], names: bool) -> No
     assert begins_with_names([line.split(",") for line in lines]) is names
 
 
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        (["image,label", "a,cat", "b,dog"], ["image", "label"]),
+        (["label,Image", "cat,a", "dog,b"], ["label", "Image"]),
+        ([",image,label", "0,a,cat", "1,b,dog"], ["", "image", "label"]),
+        (["image,age", "a,3", "b,4.5"], ["image", "age"]),
+        (["image,cat,dog", "a,1,0", "b,,1"], ["image", "cat", "dog"]),
+        (["image,cat", "a,dog", "b,cat"], ["image", "value 1"]),
+        (["image,3", "a,4", "b,5"], ["image", "value 1"]),
+        (["image.png,label", "a.png,cat"], ["image", "value 1"]),
+        (["image,", "a,cat", "b,dog"], ["image", "value 1"]),
+        (["image", "a", "b"], ["image"]),
+    ],
+)
+def test_columns_that_are_called_like_a_picture(tmp_path: Path, lines: list[str], names: list[str]) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    files = FileNames(str(tmp_path), [str(tmp_path / f"{name}.png") for name in ("image", "label", "a", "b")])
+    table = read_pictures(str(tmp_path / "t.csv"), files, "", "")
+    assert table.names == names
+    assert len(table.lines) == len(lines) - table.has_names
+
+
 def test_columns_of_names_that_a_program_spoiled(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,x,x,note\n1.0,1,5,a\n2.0,2,6,b, c\n11.0,3,7,\n")
     files = FileNames(str(tmp_path), [str(tmp_path / f"{number}.png") for number in (1, 2, 11)])
