@@ -181,6 +181,41 @@ def test_columns_are_told_by_what_they_hold(tmp_path: Path) -> None:
     assert numbers(make(tmp_path, "id,score,name", "7,1,a", "9,2,b", value_columns="score")) == [[1.0], [2.0]]
 
 
+@pytest.mark.parametrize(
+    ("cells", "values", "said"),
+    [
+        ("950 1,234 12,500", [950, 1.234, 12.5], ["'1,234' is read as 1.234. Where its mark divides thousands"]),
+        ("12,5 1.234 7", [12.5, 1.234, 7], ["'1.234' is read as 1.234. Where its mark divides thousands"]),
+        ("12,5 1.234 1.234,5", [12.5, 1234, 1234.5], ["'1.234' is read as 1234: '1.234,5' shows that '.' divides thousands"]),
+        ("1,234 -12,500 1,234,567", [1234, -12500, 1234567], ["'1,234' is read as 1234: '1,234,567' shows that ','"]),
+        ("1,234 950 1,234.5", [1234, 950, 1234.5], ["'1,234' is read as 1234: '1,234.5' shows that ','"]),
+        ("1,234 0,5 12,500", [1.234, 0.5, 12.5], []),
+        ("1.234 12.500 950", [1.234, 12.5, 950], []),
+        ("1.234 1.5 1,5", [1.234, 1.5, 1.5], []),
+        ("1.234 1.5 1.234,5", [1.234, 1.5, 1234.5], ["'1.234' is read as 1.234. Where its mark divides thousands"]),
+        ("1,5 1.234,5 2", [1.5, 1234.5, 2], []),
+    ],
+)
+@pytest.mark.parametrize("delimiter", ["\t", ";"])
+def test_numbers_that_may_have_marks_between_thousands(
+    tmp_path: Path, delimiter: str, cells: str, values: list[float], said: list[str]
+) -> None:
+    lines = (f"{name}{delimiter}{cell}" for name, cell in zip("abc", cells.split(), strict=True))
+    run = make(tmp_path, f"file{delimiter}price", *lines)
+    assert numbers(run) == [[pytest.approx(value)] for value in values]
+    reasons = [problem["reason"] for problem in run.problems() if problem["kind"] == "column"]
+    assert len(reasons) == len(said)
+    assert all(text in reason and "the column 'price'" in reason for text, reason in zip(said, reasons, strict=True))
+
+
+def test_decimal_commas_of_another_column_make_points_doubtful(tmp_path: Path) -> None:
+    run = make(tmp_path, "file;size;price", "a;12,5;1.234", "b;7;2.500")
+    assert numbers(run) == [[12.5, pytest.approx(1.234)], [7, 2.5]]
+    (problem,) = run.problems()
+    assert "In the column 'price' '1.234' is read as 1.234." in problem["reason"]
+    assert not make(tmp_path, "file;size;price", "a;12;1.234", "b;7;2.500").problems()
+
+
 def test_columns_of_another_order_or_name(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text("file,size,age\nc,6,5\n")
     run = make(tmp_path, "file,age,size", "a,3,4", val_values_file=str(tmp_path / "val.csv"))

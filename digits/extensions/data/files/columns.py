@@ -11,10 +11,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from digits.errors import DataError
 from digits.extensions.data.files.names import FileNames, Found
-from digits.extensions.data.files.tables import Fault, Row, Table, number_of, read_table
+from digits.extensions.data.files.tables import Fault, Marks, Row, Table, number_of, read_table
 from digits.extensions.data.images.findings import Findings
 from digits.utils.names import is_image_file
 
@@ -62,7 +63,16 @@ class PictureTable:
 
     def number(self, cells: Sequence[str], place: int) -> float | None:
         """The number that a line has in a column; None where it has none."""
-        return self.table.number(self.cell(cells, place))
+        return self.table.number(self.cell(cells, place), self.marks[place].thousands if place in self.marks else "")
+
+    @cached_property
+    def marks(self) -> dict[int, Marks]:
+        """What points and commas mean in the numbers of each of the other columns, where commas separate no cells."""
+        if self.table.delimiter == ",":
+            return {}
+        columns = {place: {self.cell(cells, place) for _, cells in self.lines} for place in self.others}
+        commas = {place for place, cells in columns.items() if any(map(self.table.has_comma, cells))}
+        return {place: self.table.marks(cells, beside_commas=bool(commas - {place})) for place, cells in columns.items()}
 
     def place(self, name: str) -> int:
         """The column of a name. Raises DataError."""

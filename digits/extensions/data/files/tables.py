@@ -13,7 +13,7 @@ import csv
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,6 +26,11 @@ COUNTED = 1 << 14  # characters with the first lines of a table that begins with
 TABLE_LINES = 100  # that tell a table from a list of paths
 SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)  # what Excel writes into a first line of its own
 QUOTED = re.compile(r'"[^"]*"')
+GROUPED = {  # 1.234 or 1.234,5; 1,234 or 1,234.5
+    ".": re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"),
+    ",": re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"),
+}
+DECIMAL = {mark: re.compile(rf"[+-]?\d*{re.escape(mark)}\d+([eE][+-]?\d+)?") for mark in GROUPED}
 WITH_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")  # 1,5 or 1.234,5
 OPEN = "A quote in it is not closed, or goes on over several lines."
 Row = tuple[int, list[str]]  # the number of its (first) line, and the cells without white space around them
@@ -49,11 +54,58 @@ class Table:
     delimiter: str
     faults: list[Fault] = field(default_factory=list)
 
-    def number(self, cell: str) -> float | None:
-        """The number in a cell; with a decimal comma too, where commas separate no cells. None where it is none."""
-        if self.delimiter != "," and WITH_COMMA.fullmatch(cell):
+    def number(self, cell: str, thousands: str = "") -> float | None:
+        """The number in a cell; with a decimal comma too, where commas separate no cells. `thousands` is the mark that divides
+        thousands for certain (`Marks`). None where it is none."""
+        if self.delimiter == ",":
+            return number_of(cell)
+        if thousands and GROUPED[thousands].fullmatch(cell):
+            cell = cell.replace(thousands, "").replace(",", ".")
+        elif WITH_COMMA.fullmatch(cell):
             cell = cell.replace(".", "").replace(",", ".")
         return number_of(cell)
+
+    def marks(self, cells: Iterable[str], *, beside_commas: bool = False) -> Marks:
+        """What points and commas mean in the numbers of a column; `beside_commas`: others of the table have a decimal comma."""
+        return Marks() if self.delimiter == "," else _marks({one for one in cells if "," in one or "." in one}, beside_commas)
+
+    def has_comma(self, cell: str) -> bool:
+        """Whether a cell is a number that has a decimal comma for certain."""
+        is_decimal = WITH_COMMA.fullmatch(cell) and not GROUPED[","].fullmatch(cell)
+        return self.delimiter != "," and "," in cell and bool(is_decimal)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What divides thousands in the numbers of a column for certain (`.`, `,`, or empty), a number that shows it, and the numbers
+    that could mean a thousand times as much or as little: `1,234`, and `1.234` beside numbers with a decimal comma."""
+
+    thousands: str = ""
+    shown_by: str = ""
+    unclear: frozenset[str] = frozenset()
+
+    def remark(self, table: Table, cells: Iterable[str]) -> str:
+        """How such a number among some cells was read; empty where there is none."""
+        example = next((cell for cell in cells if cell in self.unclear), "")
+        if not example:
+            return ""
+        said = f"{example!r} is read as {table.number(example, self.thousands):.12g}"
+        if self.thousands:
+            return f"{said}: {self.shown_by!r} shows that {self.thousands!r} divides thousands."
+        return f"{said}. Where its mark divides thousands, write the numbers without such marks."
+
+
+def _marks(cells: set[str], beside_commas: bool) -> Marks:
+    grouped = {mark: sorted(filter(GROUPED[mark].fullmatch, cells)) for mark in GROUPED}
+    unclear = {mark: [cell for cell in found if DECIMAL[mark].fullmatch(cell)] for mark, found in grouped.items()}
+    divides = {mark: [cell for cell in found if cell not in unclear[mark]] for mark, found in grouped.items()}
+    decimal = {mark: any(DECIMAL[mark].fullmatch(c) and not GROUPED[mark].fullmatch(c) for c in cells) for mark in GROUPED}
+    certain = [mark for mark in GROUPED if divides[mark] and not decimal[mark]]
+    if len(certain) == 1:
+        return Marks(certain[0], divides[certain[0]][0], frozenset(unclear[certain[0]]))
+    commas = unclear[","] if divides[","] or not decimal[","] else []
+    points = unclear["."] if divides["."] or ((decimal[","] or beside_commas) and not decimal["."]) else []
+    return Marks(unclear=frozenset(commas + points))
 
 
 def number_of(text: str | None) -> float | None:

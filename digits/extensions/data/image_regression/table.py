@@ -134,6 +134,7 @@ class _Reader:
         names, known = self.table.names, training.columns if training else []
         if sorted(known) == sorted(names[place] for place in columns):
             columns = [self.table.place(name) for name in known]
+        self._say_marks(columns)
         rows: dict[str, tuple[int, list[float]]] = {}
         for line in self.table.lines:
             values = self._numbers(line[1], columns)
@@ -145,6 +146,14 @@ class _Reader:
                 if before != values:
                     self._leave_out(f"{shown!r}: Line {first} says something else of {picture}.", line)
         return Table([names[place] for place in columns], [(path, row[1]) for path, row in rows.items()], self.table.has_names)
+
+    def _say_marks(self, columns: Sequence[int]) -> None:
+        """Say how numbers were read that could mean a thousand times as much."""
+        for place in columns:
+            cells = (self.table.cell(cells, place) for _, cells in self.table.lines)
+            if place in self.table.marks and (remark := self.table.marks[place].remark(self.table.table, cells)):
+                reason = f"In the column {self.table.names[place]!r} {remark}"
+                self.findings.add("column", reason, self.table.path, self.stage)
 
     def _leave_out(self, reason: str, line: Row) -> None:
         self.findings.add("annotation", f"{reason} Left out.", self.table.path, self.stage, line[0], lost=True)

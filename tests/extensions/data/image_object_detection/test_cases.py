@@ -148,6 +148,20 @@ def test_csv_decimal_comma_boxes(images: Path, tmp_path: Path) -> None:
         assert read(images, file).boxes == {"a0.png": [(1.5, 1, 11, 11, 0, 0)], "a1.png": [(1, 1, 11, 11, 0, 0)]}
 
 
+def test_csv_corners_that_may_have_marks_between_thousands(images: Path, tmp_path: Path) -> None:
+    pictures(images, "a0.png", size=(1300, 60))
+    file = tmp_path / "b.csv"
+    head = "image;xmin;ymin;xmax;ymax;class"
+    file.write_text(f"{head}\na0.png;1.000;1;1.234,5;11;c\na0.png;2;1;1.200;11;c\na1.png;1;1;11;11;c\n")
+    found = read(images, file)
+    assert found.boxes == {"a0.png": [(1000, 1, 1234.5, 11, 0, 0), (2, 1, 1200, 11, 0, 0)], "a1.png": [(1, 1, 11, 11, 0, 0)]}
+    assert "In a corner '1.000' is read as 1000: '1.234,5' shows that '.' divides thousands" in found.only("column")[1]
+    file.write_text(f"{head}\na0.png;1;1;12,500;11;c\na1.png;1;1;11;11;c\n")
+    found = read(images, file)
+    assert found.boxes == {"a0.png": [(1, 1, 12.5, 11, 0, 0)], "a1.png": [(1, 1, 11, 11, 0, 0)]}
+    assert "In a corner '12,500' is read as 12.5." in found.only("column")[1]
+
+
 @pytest.mark.parametrize("yes", ["TRUE", "1.0", "yes", "1", "True", "Y"])
 def test_csv_difficult_true(images: Path, tmp_path: Path, yes: str) -> None:
     file = tmp_path / "b.csv"

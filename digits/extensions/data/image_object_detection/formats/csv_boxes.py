@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 
 from digits.errors import DataError
 from digits.extensions.data.files.listing import files_with
 from digits.extensions.data.files.names import FileNames
-from digits.extensions.data.files.tables import Table, read_table
+from digits.extensions.data.files.tables import read_table
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading
 from digits.extensions.data.image_object_detection.formats.csv_columns import FORM, USUAL, Columns, is_header
 from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request
@@ -29,6 +30,7 @@ LEVELS = 3  # folders above the table that are searched for them
 SLACK = 1e-3  # rounding of shares
 NO_CLASS = ("", "nan")  # pandas writes the second
 LOOKED_AT = 100  # lines that show how many cells a line has
+Numbers = Callable[[str], float | None]  # reads the numbers of a table
 
 
 @dataclass
@@ -96,13 +98,18 @@ def _read_file(file: str, pictures: FileNames, request: Request) -> _Found | Non
     found = _Found()
     try:
         table = read_table(file, several_lines=False)
-        first = list(islice(table.rows, LOOKED_AT))
-        rows = [cells for _, cells in first]
+        first = list(islice(table.rows, LOOKED_AT)) if table.delimiter == "," else list(table.rows)
+        rows = [cells for _, cells in first[:LOOKED_AT]]
         has_names = bool(rows) and is_header(rows[0])
         columns = Columns(rows[0] if has_names else USUAL, file, rows[has_names:], lambda name: bool(pictures.find(name)))
         width = _width(rows)
+        frames = [cells[place] for _, cells in first[has_names:] for place in columns.frame if place < len(cells)]
+        marks = table.marks(frames)
+        if remark := marks.remark(table, frames):
+            request.findings.add("column", f"In a corner {remark}", file, request.stage)
+        numbers = partial(table.number, thousands=marks.thousands)
         for number, cells in chain(first[has_names:], table.rows):
-            if reason := _take(cells, number, columns, width, table, found, file):
+            if reason := _take(cells, number, columns, width, numbers, found, file):
                 text = ",".join(cells)[:100]
                 request.findings.add("annotation", f"{text!r}: {reason} Left out.", file, request.stage, number)
     except DataError as error:
@@ -128,7 +135,7 @@ def _width(lines: Sequence[list[str]]) -> int:
     return least if len(header) < least < 2 * len(header) - 1 else len(header)
 
 
-def _take(cells: list[str], line: int, columns: Columns, width: int, table: Table, found: _Found, file: str) -> str:
+def _take(cells: list[str], line: int, columns: Columns, width: int, numbers: Numbers, found: _Found, file: str) -> str:
     """Take in a line; why not, where that is not possible."""
     if len(cells) < columns.least:
         return f"It has {len(cells)} columns. {FORM}"
@@ -141,7 +148,7 @@ def _take(cells: list[str], line: int, columns: Columns, width: int, table: Tabl
         said.refused += 1
         return f"It has {len(cells)} columns, others have {width}. Put each box on a line, and text with commas between quotes."
     if columns.size:
-        size = size_in(*(table.number(cells[place]) if place < len(cells) else None for place in columns.size))
+        size = size_in(*(numbers(cells[place]) if place < len(cells) else None for place in columns.size))
         if NO_SIZE not in (size, said.size) and size != said.size:
             said.refused += 1
             return f"The picture has {size[0]}x{size[1]} pixels here and {said.size[0]}x{said.size[1]} in a line before."
@@ -149,7 +156,7 @@ def _take(cells: list[str], line: int, columns: Columns, width: int, table: Tabl
     frame = [cells[place] for place in columns.frame]
     if not any(frame):
         return ""
-    box, reason = _box(cells, line, columns, table)
+    box, reason = _box(cells, line, columns, numbers)
     if box is None:
         said.refused += 1
         return reason
@@ -160,11 +167,11 @@ def _take(cells: list[str], line: int, columns: Columns, width: int, table: Tabl
     return ""
 
 
-def _box(cells: list[str], line: int, columns: Columns, table: Table) -> tuple[RawBox | None, str]:
+def _box(cells: list[str], line: int, columns: Columns, numbers: Numbers) -> tuple[RawBox | None, str]:
     frame = [cells[place] for place in columns.frame]
-    numbers = [table.number(cell) for cell in frame]
-    a, b, c, d = (0.0 if number is None else number for number in numbers)
-    if None in numbers:
+    values = [numbers(cell) for cell in frame]
+    a, b, c, d = (0.0 if value is None else value for value in values)
+    if None in values:
         return None, f"The corners {', '.join(frame)} are no numbers."
     label = cells[columns.label] if len(cells) > columns.label else ""
     if label.lower() in NO_CLASS:
