@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -112,6 +112,15 @@ class JobStoreContract:
         assert (store.find(child.id, with_deleted=True), store.ids()) == (None, [parent.id])
         assert (store.parents(child.id), store.children(parent.id), store.outputs([child.id])) == ([], [], {})
         assert store.output_names() == []
+
+    def test_a_job_that_is_inserted_again_takes_the_place_of_what_was_there(self, store: JobStore) -> None:
+        first, second = self.insert(store, 1), self.insert(store, 2)
+        asked, user = request(3, (first.id,)), UserColumns("named")
+        for parents, outputs in (((first.id,), [output(asked.id)]), ((second.id,), [output(asked.id, "accuracy")])):
+            made = store.reinsert(replace(asked, parents=parents), user, outputs, message="from the folder")
+            assert (store.get(asked.id), made.seq) == (made, store.sequence())
+            assert (store.parents(asked.id), store.outputs([asked.id])) == (list(parents), {asked.id: outputs})
+        assert store.ids() == [first.id, second.id, asked.id]
 
     # -- states -------------------------------------------------------------------------------------------------
 

@@ -78,9 +78,7 @@ def restore(folder: JobFolder, store: JobStore, report: ReindexReport) -> None:
     columns = {**run.columns(), **_state(folder)}
     if columns.get("status") == "D":
         columns |= {"progress": 1.0, "eta": None}
-    store.purge(folder.id)
-    store.insert(request, user, **columns)
-    store.put_outputs(folder.id, run.outputs.values())
+    store.reinsert(request, user, run.outputs.values(), **columns)
     report.restored.append(folder.id)
 
 

@@ -415,32 +415,17 @@ class JobStore(JobReader):
 
     def insert(self, request: JobRequest, user: UserColumns, **columns: Any) -> Job:
         """A new row in state `I`. `columns` are further columns of `JobRow` beside those of the request (status, history, …)."""
-        columns = {"status": "I", "history": [["I", request.created]], **request.columns, **columns}
         with Session(self.engine) as session, session.begin():
-            row = JobRow(
-                seq=_next_sequence(session),
-                id=request.id,
-                kind=str(request.kind),
-                type_name=request.type_name,
-                task=str(request.task),
-                created=request.created,
-                pool=request.resources.pool,
-                cpus=request.resources.cpus,
-                gpus=request.resources.gpus,
-                gpu_ids=list(request.resources.gpu_ids),
-                name=user.name,
-                group=user.group,
-                notes=user.notes,
-                tags=list(user.tags),
-                owner=user.owner,
-                priority=user.priority,
-                **columns,
-                **index_columns(request),
-            )
-            session.add(row)
-            session.flush()
-            session.add_all(setting_rows(request))
-            session.add_all(DependencyRow(job_id=request.id, parent_id=parent) for parent in request.parents)
+            return copy(_insert(session, request, user, columns))
+
+    def reinsert(self, request: JobRequest, user: UserColumns, outputs: Iterable[Output], **columns: Any) -> Job:
+        """The row and the outputs of a job as its folder has them, in the place of what the table had of it. One transaction: an
+        end in the middle of it leaves no row that lacks its outputs, which nobody would look for."""
+        with Session(self.engine) as session, session.begin():
+            sequence = _next_sequence(session)
+            _delete(session, request.id)
+            row = _insert(session, request, user, columns, sequence)
+            _put(session, request.id, outputs)
             return copy(row)
 
     def update(self, job_id: str, **columns: Any) -> Job:
@@ -634,10 +619,7 @@ class JobStore(JobReader):
     def purge(self, job_id: str) -> None:
         """Remove the row and what belongs to it, once the folder is gone."""
         with Session(self.engine) as session, session.begin():
-            session.execute(delete(OutputRow).where(OutputRow.job_id == job_id))
-            session.execute(delete(DependencyRow).where(DependencyRow.job_id == job_id))
-            session.execute(delete(SettingRow).where(SettingRow.job_id == job_id))
-            session.execute(delete(JobRow).where(JobRow.id == job_id))
+            _delete(session, job_id)
 
     def _rows(self, session: Session, job_ids: Iterable[str], *, with_deleted: bool = False) -> list[JobRow]:
         found: list[JobRow] = []
@@ -653,6 +635,41 @@ class JobStore(JobReader):
         if row is None:
             raise NotFound("Job not found")
         return row
+
+
+def _insert(session: Session, request: JobRequest, user: UserColumns, columns: Mapping[str, Any], sequence: int = 0) -> JobRow:
+    """A new row of number `sequence` (0: the next one) with its settings and parents."""
+    row = JobRow(
+        seq=sequence or _next_sequence(session),
+        id=request.id,
+        kind=str(request.kind),
+        type_name=request.type_name,
+        task=str(request.task),
+        created=request.created,
+        pool=request.resources.pool,
+        cpus=request.resources.cpus,
+        gpus=request.resources.gpus,
+        gpu_ids=list(request.resources.gpu_ids),
+        name=user.name,
+        group=user.group,
+        notes=user.notes,
+        tags=list(user.tags),
+        owner=user.owner,
+        priority=user.priority,
+        **{"status": "I", "history": [["I", request.created]], **request.columns, **columns},
+        **index_columns(request),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(setting_rows(request))
+    session.add_all(DependencyRow(job_id=request.id, parent_id=parent) for parent in request.parents)
+    return row
+
+
+def _delete(session: Session, job_id: str) -> None:
+    for table in (OutputRow, DependencyRow, SettingRow):
+        session.execute(delete(table).where(table.job_id == job_id))
+    session.execute(delete(JobRow).where(JobRow.id == job_id))
 
 
 def _put(session: Session, job_id: str, outputs: Iterable[Output]) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -67,6 +68,23 @@ def test_nothing_is_lost_with_the_database(world: World) -> None:
     reindex(world.service.jobs_dir, store)
     assert rows(store) == before, "doing it again changes nothing"
     store.close()
+
+
+@pytest.mark.parametrize("way", ["scan", "reindex"])
+def test_ended_in_the_middle_of_a_row_it_leaves_none_without_its_outputs(world: World, way: str) -> None:
+    model = world.job(steps=2, best_metric="loss")
+    world.supervise(only={model.id})
+    world.until_ended(model)
+    store, directory = world.service.store, world.service.jobs_dir
+    before = rows(store)
+    assert before[0]["outputs"]
+    if way == "scan":
+        store.purge(model.id)
+    with mock.patch("digits.storage.jobs.store._put", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        scan(directory, store, settled=0.0) if way == "scan" else reindex(directory, store)
+    assert rows(store) == ([] if way == "scan" else before)
+    scan(directory, store, settled=0.0)
+    assert rows(store) == before
 
 
 def test_jobs_of_an_older_version_are_read_for_queries_from_their_folders(world: World) -> None:
