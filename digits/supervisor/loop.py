@@ -92,7 +92,7 @@ class Supervisor:
         self._due: dict[str, float] = {}
         self._sequence = -1
         self._late: dict[str, Worker] = {}  # ended workers whose rows could not be changed yet
-        self._unnamed: set[str] = set()  # jobs of workers that live, but did not write yet who they are
+        self._unnamed: set[str] = set()  # jobs that run, but nobody could say yet with which worker
         self._only = only
         self._stopping = False
         self.usage = DiskUsage(jobs_dir, store)
@@ -125,8 +125,7 @@ class Supervisor:
         self._attempts_left = self._take_note_of_stop()
         for job in {job.id: job for job in [*self.store.active(), *self.store.requested()]}.values():
             if job.status == Status.RUN:
-                with self._guard(job.id):
-                    self._take_over(job)
+                self._try_to_take_over(job)
         for job_id in self.store.uncounted():
             self.usage.count(job_id)
         self._settle()
@@ -212,6 +211,11 @@ class Supervisor:
 
     # -- workers --------------------------------------------------------------------------------------------------
 
+    def _try_to_take_over(self, job: Job) -> None:
+        """Adopt the worker of a job that runs, or judge that it has none; where that fails, again at the next tick."""
+        with self._guard(job.id, on_failure=partial(self._unnamed.add, job.id)):
+            self._take_over(job)
+
     def _take_over(self, job: Job) -> None:
         self._unnamed.discard(job.id)
         worker = self.executor.adopt(job.id, job.pool)
@@ -239,8 +243,7 @@ class Supervisor:
             if job is None or job.status != Status.RUN:
                 self._unnamed.discard(job_id)
                 continue
-            with self._guard(job_id):
-                self._take_over(job)
+            self._try_to_take_over(job)
 
     def _keep(self, worker: Worker) -> None:
         """The row of an ended worker could not be changed: judge it again at the next tick."""
@@ -478,6 +481,7 @@ class Supervisor:
                 self.rows.flush()
 
     def _scan(self) -> None:
+        """Compare rows with folders; one that came and says that it runs is taken over at the next tick."""
         self._due["scan"] = time.monotonic() + SCAN_SECONDS
         with self._guard():
             report = scan(self.jobs_dir, self.store)
@@ -485,6 +489,8 @@ class Supervisor:
             self._problems = report.problems
             if report.restored:
                 self._settle()
+                came = self.store.find_many(set(report.restored) - self.executor.workers.keys()).values()
+                self._unnamed |= {job.id for job in came if job.status == Status.RUN}  # a copy of when it ran
 
     def _settle(self) -> None:
         """Whatever came from an earlier version, or from elsewhere, says what it is for (see `settling`)."""

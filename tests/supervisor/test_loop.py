@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from digits.config import Settings
 from digits.domain.jobs import Action, Kind, Resources, Status
@@ -15,6 +19,8 @@ from digits.service import jobs as actions
 from digits.service import trash
 from digits.storage.files import read_json
 from digits.storage.folders import JobsDir
+from digits.storage.jobs.store import Job
+from digits.supervisor import loop
 from digits.supervisor.gpus import Gpu
 from digits.supervisor.local_executor import LocalExecutor
 from digits.supervisor.server import executor_for
@@ -188,6 +194,34 @@ def test_a_purged_job_leaves_neither_row_nor_folder(world: World) -> None:
     assert not world.service.folder(done.id).path.exists()
     world.supervisor.close()
     assert list(world.service.jobs_dir.going.iterdir()) == []
+
+
+def test_a_folder_that_comes_back_as_it_was_while_its_job_ran_goes_on(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SCAN_SECONDS", 0.1)
+    job = world.job(steps=30, seconds=0.05, checkpoint_every=2)
+    world.supervise()
+    world.until(lambda: world.get(job).progress > 0.2)
+    folder, backup = world.service.folder(job.id).path, tmp_path / "backup"
+    shutil.copytree(folder, backup)
+    trash.purge(world.service, [world.get(job)])
+    world.until(lambda: not world.service.store.ids() and not folder.exists())
+    backup.rename(folder)
+    os.utime(folder / "job.json", (1e9, 1e9))
+    world.until(world.service.store.ids)
+    busy = iter([OperationalError("", {}, Exception("database is locked"))])
+    transition = world.service.store.transition
+
+    def transition_later(*values: Any, **columns: Any) -> Job:
+        for error in busy:
+            raise error
+        return transition(*values, **columns)
+
+    monkeypatch.setattr(world.service.store, "transition", transition_later)
+    (row,) = world.until_ended(job)
+    assert (row.status, row.attempt) == (Status.DONE, 2)
+    assert "Resumed from checkpoint" in row.message
 
 
 def test_who_deletes_and_aborts_at_once_has_deleted(world: World) -> None:
