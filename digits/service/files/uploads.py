@@ -28,9 +28,11 @@ from digits.service.files.names import CHUNK, check_free_space, copy_limited, fr
 from digits.service.files.unpack import unpack_all
 from digits.storage.files import atomic, cannot_write, read_json, sync_directory, tree_size, write_json
 from digits.storage.modes import make_folder
+from digits.utils.locks import locked
 
 PARTIAL = ".partial"  # uploads that are still being sent
 ABOUT = ".about"  # one JSON file per upload: owner, time, counts
+LOCK = ".lock"  # in ABOUT, while an upload takes its name
 TOKEN = re.compile(r"^[0-9a-f]{16}$")
 PIECES = ".pieces"  # in the folder of an upload that is being sent: files of which only the beginning is there
 PLACE = ".place"  # beside them: where one goes that is whole
@@ -219,17 +221,19 @@ def finish(service: Service, token: str, user: str = "") -> Upload:
     _settle_pieces(folder)
     about = _read_about(_about_partial(service, token))
     skipped = unpack_all(service.settings, folder)
-    name = _free_name(service, str(about.get("name") or token))
-    target = service.jobs_dir.uploads / name
     files = sum(len(names) for _, _, names in os.walk(folder))
     if not files:
         raise BadRequest("The upload holds no file.", advice="Send at least one file, or check what the archive contains.")
     inner, only, size = _inner(folder), _only_file(folder, files), tree_size(folder)
-    path, file = (str(target / Path(found).relative_to(folder)) if found else "" for found in (inner, only))
-    upload = Upload(name, path, str(about.get("owner") or ""), time.time(), files, size, skipped, file)
     make_folder(service.jobs_dir.uploads / ABOUT, exist_ok=True)
-    write_json(_about_file(service, name), asdict(upload))  # first: on a disk that is full now, the upload keeps its owner
-    os.rename(folder, target)
+    with locked(service.jobs_dir.uploads / ABOUT / LOCK):  # two of one name have not both found it free
+        folder = _sending(service, token, user)  # nobody else has finished it meanwhile
+        name = _free_name(service, str(about.get("name") or token))
+        target = service.jobs_dir.uploads / name
+        path, file = (str(target / Path(found).relative_to(folder)) if found else "" for found in (inner, only))
+        upload = Upload(name, path, str(about.get("owner") or ""), time.time(), files, size, skipped, file)
+        write_json(_about_file(service, name), asdict(upload))  # first: on a disk that is full now, the upload keeps its owner
+        os.rename(folder, target)
     _about_partial(service, token).unlink(missing_ok=True)
     return upload
 
@@ -277,8 +281,8 @@ def remove(service: Service, name: str, user: str) -> None:
     upload = find(service, name)
     if upload.owner and upload.owner != user:
         raise Forbidden(f"The upload {name} belongs to {upload.owner}.")
+    _about_file(service, name).unlink(missing_ok=True)  # first: once the folder is gone, the name and its note may be another's
     _remove_folder(service, service.jobs_dir.uploads / name)
-    _about_file(service, name).unlink(missing_ok=True)
 
 
 def _free_name(service: Service, name: str) -> str:

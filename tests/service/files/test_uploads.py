@@ -13,8 +13,12 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -346,10 +350,48 @@ def test_an_upload_is_cancelled_and_deleted_however_full_the_disk_is(service: Se
     assert uploads.list_uploads(service) == []
 
 
+def _sent(service: Service, name: str, owner: str) -> str:
+    token = uploads.begin(service, name, owner)
+    uploads.add_file(service, token, "a.txt", io.BytesIO(owner.encode()), owner)
+    return token
+
+
 def _whole(service: Service) -> str:
-    token = uploads.begin(service, "whole", "anna")
-    uploads.add_file(service, token, "a.png", io.BytesIO(b"x"), "anna")
-    return uploads.finish(service, token, "anna").name
+    return uploads.finish(service, _sent(service, "whole", "anna"), "anna").name
+
+
+def test_two_uploads_of_one_name_that_end_together_keep_their_owners(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, free_name = Barrier(2, timeout=1.0), uploads._free_name
+
+    def free_name_together(*values: Any) -> str:
+        name = free_name(*values)
+        with suppress(BrokenBarrierError):
+            together.wait()
+        return name
+
+    monkeypatch.setattr(uploads, "_free_name", free_name_together)
+    tokens = {_sent(service, "pictures", owner): owner for owner in ("anna", "bob")}
+    with ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(lambda item: uploads.finish(service, *item), tokens.items()))
+    assert sorted(one.name for one in made) == ["pictures", "pictures (2)"]
+    found = [uploads.find(service, one.name) for one in made]
+    assert found == made
+    assert [Path(one.file).read_text() for one in found] == [one.owner for one in found] == ["anna", "bob"]
+
+
+def test_an_upload_that_takes_the_name_of_one_that_goes_keeps_its_owner(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_folder, name = uploads._remove_folder, _whole(service)
+    token = _sent(service, name, "bob")
+
+    def remove_and_finish(service: Service, folder: Path) -> None:
+        remove_folder(service, folder)
+        uploads.finish(service, token, "bob")
+
+    monkeypatch.setattr(uploads, "_remove_folder", remove_and_finish)
+    uploads.remove(service, name, "anna")
+    assert [(one.name, one.owner) for one in uploads.list_uploads(service)] == [(name, "bob")]
 
 
 def test_uploads_that_are_not_finished_are_listed_and_belong_to_who_began_them(service: Service) -> None:
