@@ -121,9 +121,9 @@ def turn_upright(image: Picture) -> int:
     """Turn a loaded picture, in place, as it says; gives the orientation that it had."""
     if not may_be_turned(image):
         return UPRIGHT
-    orientation = image.getexif().get(ORIENTATION, UPRIGHT)
+    orientation = known_orientation(image.getexif().get(ORIENTATION))
     ImageOps.exif_transpose(image, in_place=True)
-    return orientation if orientation in range(1, 9) else UPRIGHT
+    return orientation
 
 
 def may_be_turned(image: Picture) -> bool:
@@ -133,7 +133,11 @@ def may_be_turned(image: Picture) -> bool:
 
 def tiff_orientation(image: Picture) -> int:
     """The orientation of a TIFF, which Pillow forgets when it loads it; 1 for other pictures."""
-    found = image.getexif().get(ORIENTATION, UPRIGHT) if image.format == "TIFF" else UPRIGHT
+    return known_orientation(image.getexif().get(ORIENTATION)) if image.format == "TIFF" else UPRIGHT
+
+
+def known_orientation(found: Any) -> int:
+    """What a file has for its orientation, None for nothing; 1 for what is no orientation."""
     return found if found in range(1, 9) else UPRIGHT
 
 
@@ -220,7 +224,7 @@ def _deep_png(path: Path, file: IO[bytes], head: bytes) -> Stored:
     with Image.open(file) as image:
         check_size(image, str(path))
         image.load()
-        orientation = image.getexif().get(ORIENTATION, UPRIGHT) if may_be_turned(image) else UPRIGHT
+        orientation = known_orientation(image.getexif().get(ORIENTATION)) if may_be_turned(image) else UPRIGHT
     array = cv2.imdecode(_all_of(file), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise LoadImageError(f"{path} cannot be read as a PNG of 16 bits a channel.")
@@ -242,8 +246,7 @@ def _tiff(path: Path, file: IO[bytes], head: bytes) -> Stored:
             raise too_large(str(path), f"shape {series.shape} of {page.bitspersample} bits")
         if page.compression == UNCOMPRESSED and not page.is_tiled and size > SPARSE:
             check_claim(path, size, 0, f"shape {series.shape}")
-        tag = page.tags.get(ORIENTATION)
-        orientation = tag.value if tag is not None and tag.value in range(1, 9) else UPRIGHT
+        orientation = known_orientation(getattr(page.tags.get(ORIENTATION), "value", None))
         try:
             array = turned(_channels_last(series.asarray(), series.axes), orientation)
         except (ValueError, NotImplementedError) as error:  # a codec or a number of bits that tifffile alone cannot read
