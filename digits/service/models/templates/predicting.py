@@ -4,34 +4,57 @@ import argparse
 import importlib
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+ORIENTATION = 274  # the tag, in TIFF and EXIF alike
+NPY = b"\x93NUMPY"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HEAD = 512  # bytes that tell the format, with the header of a PGM
+MOST_PIXELS = 89_478_485  # of a picture; from here on Pillow warns
+NOT_EIGHT_BITS = "Here a picture of 8 bits a channel is needed: scale its values to 0 to 255 and save it as PNG."
+
 # -- from a file to a feature (C, H, W) -----------------------------------------------------------------------------
 
 
 def load_picture(path):
     """A picture with 8 bits a channel, mode L or RGB: turned as its EXIF tag says, transparent parts white."""
-    with Image.open(path) as image:
-        white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0  # of 16 bits; Pillow turns round those of 8
+    with opened(path) as image:
+        of_tiff = image.tag_v2.get(262) if image.format == "TIFF" else None
+        white_is_zero = of_tiff == 0 and image.mode.startswith("I;16")  # Pillow turns round those of 8 bits
         image.load()
         image = ImageOps.exif_transpose(image)
     mode = image.mode
-    if mode in ("L", "RGB"):
+    if mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if mode == "1":
         return image.convert("L")
-    if mode in ("P", "PA", "RGBA", "RGBa", "LA", "La"):
+    if mode in ("L", "RGB", "P", "PA", "RGBA", "RGBa", "LA", "La"):
         canvas = Image.new("RGBA", image.size, (255, 255, 255, 255))
         canvas.alpha_composite(image.convert("RGBA"))
-        return canvas.convert("L" if mode in ("LA", "La") else "RGB")
-    if mode.startswith("I"):
-        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(255 - upper if white_is_zero else upper)
-    return image.convert("RGB")
+        return canvas.convert("L" if mode in ("L", "LA", "La") else "RGB")
+    if mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
+        return image.convert("RGB")
+    if not mode.startswith("I"):
+        sys.exit(f"{path} has pixels of mode {mode}. {NOT_EIGHT_BITS}")
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > 0xFFFF):
+        sys.exit(f"{path} has whole numbers from {values.min()} to {values.max()}. {NOT_EIGHT_BITS}")
+    upper = (values.astype(np.uint16) >> 8).astype(np.uint8)
+    return Image.fromarray(255 - upper if white_is_zero else upper)
+
+
+def opened(path):
+    """A picture, not yet decoded."""
+    image = Image.open(path)
+    if image.format == "EPS":  # Pillow hands it to Ghostscript
+        image.close()
+        sys.exit(f"{path} is EPS, which is a program and not read. Save it as PNG.")
+    return image
 
 
 def scaled_size(size, target, mode):
@@ -114,7 +137,7 @@ def becomes_wide(path, meta, dtype):
     files."""
     if "dtype" in (meta.get("image") or {}) or meta["stored_shape"][0] not in (1, 3) or not np.can_cast(np.uint8, dtype):
         return False
-    return Path(path).suffix.lower() != ".npy" and load_values(path).dtype == np.uint8
+    return not head_of(path).startswith(NPY) and load_values(path).dtype == np.uint8
 
 
 def least_of(meta):
@@ -168,8 +191,12 @@ def read_values(path, meta):
             sys.exit(
                 f"{path} holds {array.dtype} values, the network was trained on {dtype}. Convert it; a .npy is read as it is."
             )
+        with np.errstate(over="ignore"):
+            found = array.astype(dtype)
+        if not np.array_equal(np.isfinite(found), np.isfinite(array)):
+            sys.exit(f"{path} holds {array.dtype} values that are too large for {dtype}, which the network was trained on.")
         print(f"{path} holds {array.dtype} values, taken as {dtype} without scaling them.", file=sys.stderr)
-        array = array.astype(dtype)
+        array = found
     array = with_channels(array if array.ndim == 3 else array[:, :, np.newaxis], channels, path)
     if any(how.get("padding") or ()):
         array = pad_values(array, *how["padding"])
@@ -187,29 +214,113 @@ def read_values(path, meta):
 
 
 def load_values(path):
-    """(H, W) or (H, W, C) as the file holds them: .npy, TIFF, 16-bit PNG and whatever Pillow reads."""
-    suffix = Path(path).suffix.lower()
-    if suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    if suffix in (".tif", ".tiff"):
-        with needed("tifffile", path).TiffFile(path) as tiff:
-            array, axes, page = tiff.series[0].asarray(), tiff.series[0].axes, tiff.pages.first
-            if page.photometric == 0 and array.dtype.kind == "u":  # it counts its grey from white on
-                array = (1 << page.bitspersample) - 1 - array
-        planes_first = array.ndim == 3 and axes[0] in "CSIQZ" and axes[1:] == "YX"
-        return np.moveaxis(array, 0, -1) if planes_first else array
+    """(H, W) or (H, W, C) as the file holds them, turned as it says: .npy, TIFF, 16-bit PNG and whatever Pillow reads. The
+    content decides how a file is read, not its ending."""
+    head = head_of(path)
+    is_deep = head.startswith(b"\x89PNG") and len(head) >= 26 and head[24] == 16 and head[25] in (2, 4, 6)
+    try:
+        if head.startswith(NPY):
+            array = np.load(path, allow_pickle=False)
+        elif head.startswith(TIFF):
+            array = values_of_tiff(path)
+        else:
+            array = values_of_deep_png(path) if is_deep else values_by_pillow(path, head)
+    except UNUSABLE:
+        raise
+    except Exception as error:  # a torn file makes the decoders raise anything, from zlib.error to IndexError
+        sys.exit(f"{path} cannot be read: {error}.")
+    if array.dtype.kind not in "uif" or array.ndim not in (2, 3) or 0 in array.shape:
+        sys.exit(f"{path} holds {array.dtype} values of shape {array.shape}; numbers (H, W) or (H, W, C) are needed.")
+    return array
+
+
+def head_of(path):
+    """The first bytes of a file, which tell its format."""
     with open(path, "rb") as file:
-        header = file.read(26)
-    if header.startswith(b"\x89PNG") and header[24] == 16 and header[25] in (2, 4, 6):  # Pillow would drop the lower half
-        cv2 = needed("cv2", path)
-        array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
-        return np.ascontiguousarray(array[..., order])
-    with Image.open(path) as image:
+        return file.read(HEAD)
+
+
+def values_of_tiff(path):
+    """The first series of pages, whose grey counts from black on."""
+    with needed("tifffile", path).TiffFile(path) as tiff:
+        series, page = tiff.series[0], tiff.pages.first
+        if series.size > 4 * MOST_PIXELS:
+            sys.exit(f"{path} is too large (shape {series.shape}).")
+        tag = page.tags.get(ORIENTATION)
+        orientation = 1 if tag is None else tag.value
+        try:
+            array, axes = series.asarray(), series.axes
+        except (ValueError, NotImplementedError):  # a codec or a number of bits that tifffile alone cannot read
+            return values_by_libtiff(path, page, orientation)
+        white_is_zero, most = page.photometric == 0, (1 << page.bitspersample) - 1
+    if array.ndim == 3 and axes[0] in "CSIQZ" and axes[1:] == "YX":
+        array = np.moveaxis(array, 0, -1)
+    array = turned(array, orientation)
+    if array.dtype == bool:
+        return (array ^ white_is_zero).astype(np.uint8)
+    return most - array if white_is_zero and array.dtype.kind == "u" else array
+
+
+def values_by_libtiff(path, page, orientation):
+    """The first page of a TIFF by the libtiff in OpenCV or Pillow, which turns it and counts 8 bits from black itself."""
+    bits = page.bitspersample
+    if bits > 8 and page.samplesperpixel > 1:
+        return turned(values_by_cv2(path).astype(page.dtype), orientation)
+    array = values_by_pillow(path, b"")
+    if bits == 1 or page.samplesperpixel > 1 or page.colormap is not None:
+        return array
+    array = unscaled(array, bits).astype(page.dtype)
+    return (1 << bits) - 1 - array if bits > 8 and page.photometric == 0 and array.dtype.kind == "u" else array
+
+
+def values_of_deep_png(path):
+    """Colours of 16 bits, of which Pillow would drop the lower half."""
+    with opened(path) as image:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    return turned(values_by_cv2(path), orientation)
+
+
+def values_by_cv2(path):
+    """As they are stored, colour in RGB."""
+    cv2 = needed("cv2", path)
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        sys.exit(f"{path} cannot be read with 16 bits a channel.")
+    order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
+    return np.ascontiguousarray(array[..., order])
+
+
+def values_by_pillow(path, head):
+    """What Pillow decodes; grey that it scaled to the whole range has the numbers of the file."""
+    with opened(path) as image:
         image.load()
         picture = ImageOps.exif_transpose(image)
     array = np.array(picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr", "PA", "LAB", "HSV") else picture)
-    return array.astype(np.uint8) if array.dtype == bool else array
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    if head.startswith(b"\x89PNG") and head[25] == 0:
+        return unscaled(array, head[24])
+    line = rb"\s+(?:#[^\n]*\n\s*)*(\d+)"
+    header = re.match(rb"P[25]" + 3 * line, head)  # of a PGM: width, height and the number for white
+    most = int(header[3]) if header else 0
+    if most in (0, 255, 65535) or array.ndim != 2:
+        return array
+    return np.rint(array * (most / (255 if most < 256 else 65535))).astype(array.dtype)
+
+
+def unscaled(array, bits):
+    """Grey of 2 or 4 bits that Pillow scaled to 255."""
+    return array // {2: 85, 4: 17}[bits] if bits in (2, 4) and array.dtype == np.uint8 else array
+
+
+def turned(array, orientation):
+    """(H, W, …) as it is stored, turned upright as an orientation (1 to 8, as EXIF counts) says; as it is for any other."""
+    if orientation not in range(1, 9):
+        return array
+    if orientation >= 5:  # mirrored along the diagonal first; 5 is that alone
+        array = array.swapaxes(0, 1)
+    rows = slice(None, None, -1) if orientation in (3, 4, 7, 8) else slice(None)
+    columns = slice(None, None, -1) if orientation in (2, 3, 6, 7) else slice(None)
+    return np.ascontiguousarray(array[rows, columns])
 
 
 def needed(name, path):

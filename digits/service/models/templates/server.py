@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # however this file is started, its neighbours are found
 
 from predict import load_model, predict  # noqa: E402
-from predicting import UNUSABLE, as_json, boxes_in_picture, lies, load_picture, origin_of  # noqa: E402
+from predicting import UNUSABLE, as_json, boxes_in_picture, lies, origin_of  # noqa: E402
 
 MOST_BYTES = 64 * 2**20
 SECONDS = 30  # in which a client has to say something
@@ -94,13 +94,10 @@ class Handler(BaseHTTPRequestHandler):
 def numbers_of(name, data, session, meta):
     """What `predict.py --json` prints of a picture."""
     said = io.StringIO()
-    suffix = Path(name).suffix if Path(name).suffix.lower() in (".npy", ".tif", ".tiff", ".png", ".jpg", ".jpeg") else ""
-    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+    with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
         try:
-            if suffix != ".npy":
-                load_picture(file.name)  # what is no picture is refused before anything else looks at it
             with contextlib.redirect_stderr(said):
                 outputs = predict(file.name, session, meta)
         except UNUSABLE as error:
