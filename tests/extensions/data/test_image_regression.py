@@ -216,6 +216,21 @@ def test_decimal_commas_of_another_column_make_points_doubtful(tmp_path: Path) -
     assert not make(tmp_path, "file;size;price", "a;12;1.234", "b;7;2.500").problems()
 
 
+def test_what_marks_mean_in_the_training_file_holds_for_validation(tmp_path: Path) -> None:
+    val = {"val_values_file": str(tmp_path / "val.csv")}
+    (tmp_path / "val.csv").write_text("file;price\nc;1.500\n")
+    run = make(tmp_path, "file;price", "a;1.234", "b;1.234,5", **val)
+    assert run.reader("val").labels([0]).tolist() == [[1500]]
+    assert any("'1.500' is read as 1500: '1.234,5' shows" in problem["reason"] for problem in run.problems())
+    run = make(tmp_path, "file;price", "a;12,5", "b;3", **val)
+    assert run.reader("val").labels([0]).tolist() == [[1.5]]
+    assert any("'1.500' is read as 1.5. Where" in problem["reason"] for problem in run.problems())
+    (tmp_path / "val.csv").write_text("file;price\nc;1.500\nd;1.5\n")
+    run = make(tmp_path, "file;price", "a;1.234", "b;1.234,5", **val)
+    assert run.reader("val").labels([0, 1]).tolist() == [[1.5], [1.5]]
+    assert any("'1.500' is read as 1.5. Where" in problem["reason"] for problem in run.problems())
+
+
 def test_columns_of_another_order_or_name(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text("file,size,age\nc,6,5\n")
     run = make(tmp_path, "file,age,size", "a,3,4", val_values_file=str(tmp_path / "val.csv"))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from digits.errors import DataError
@@ -35,7 +35,8 @@ CLASS = (
 @dataclass(frozen=True)
 class PictureTable:
     """The lines below the names of the columns, and the file of each picture that a line names. `names` are empty for columns
-    that the file does not name, and made up where it names none (`has_names`). `remarks`: what is to be said of the columns."""
+    that the file does not name, and made up where it names none (`has_names`). `remarks`: what is to be said of the columns.
+    `marks_before`: what points and commas mean in the columns of an earlier table, by name."""
 
     path: str
     names: list[str]
@@ -45,6 +46,7 @@ class PictureTable:
     pictures: dict[str, Found]
     has_names: bool = True
     remarks: tuple[str, ...] = ()
+    marks_before: Mapping[str, Marks] = field(default_factory=dict)
 
     def picture(self, line: Row, findings: Findings, stage: str) -> str:
         """The picture of a line; empty, with a finding, where there is none."""
@@ -72,7 +74,10 @@ class PictureTable:
             return {}
         columns = {place: {self.cell(cells, place) for _, cells in self.lines} for place in self.others}
         commas = {place for place, cells in columns.items() if any(map(self.table.has_comma, cells))}
-        return {place: self.table.marks(cells, beside_commas=bool(commas - {place})) for place, cells in columns.items()}
+        return {
+            place: self.table.marks(cells, beside_commas=bool(commas - {place}), before=self.marks_before.get(self.names[place]))
+            for place, cells in columns.items()
+        }
 
     def place(self, name: str) -> int:
         """The column of a name. Raises DataError."""

@@ -65,9 +65,12 @@ class Table:
             cell = cell.replace(".", "").replace(",", ".")
         return number_of(cell)
 
-    def marks(self, cells: Iterable[str], *, beside_commas: bool = False) -> Marks:
-        """What points and commas mean in the numbers of a column; `beside_commas`: others of the table have a decimal comma."""
-        return Marks() if self.delimiter == "," else _marks({one for one in cells if "," in one or "." in one}, beside_commas)
+    def marks(self, cells: Iterable[str], *, beside_commas: bool = False, before: Marks | None = None) -> Marks:
+        """What points and commas mean in the numbers of a column; `beside_commas`: others of the table have a decimal comma;
+        `before`: what the column of an earlier table shows."""
+        if self.delimiter == ",":
+            return Marks()
+        return _marks({one for one in cells if "," in one or "." in one}, beside_commas, before or Marks())
 
     def has_comma(self, cell: str) -> bool:
         """Whether a cell is a number that has a decimal comma for certain."""
@@ -83,6 +86,7 @@ class Marks:
     thousands: str = ""
     shown_by: str = ""
     unclear: frozenset[str] = frozenset()
+    has_comma: bool = False  # a decimal one, for certain, in it or beside it
 
     def remark(self, table: Table, cells: Iterable[str]) -> str:
         """How such a number among some cells was read; empty where there is none."""
@@ -95,17 +99,20 @@ class Marks:
         return f"{said}. Where its mark divides thousands, write the numbers without such marks."
 
 
-def _marks(cells: set[str], beside_commas: bool) -> Marks:
+def _marks(cells: set[str], beside_commas: bool, before: Marks) -> Marks:
     grouped = {mark: sorted(filter(GROUPED[mark].fullmatch, cells)) for mark in GROUPED}
     unclear = {mark: [cell for cell in found if DECIMAL[mark].fullmatch(cell)] for mark, found in grouped.items()}
     divides = {mark: [cell for cell in found if cell not in unclear[mark]] for mark, found in grouped.items()}
     decimal = {mark: any(DECIMAL[mark].fullmatch(c) and not GROUPED[mark].fullmatch(c) for c in cells) for mark in GROUPED}
-    certain = [mark for mark in GROUPED if divides[mark] and not decimal[mark]]
+    has_comma = decimal[","] or beside_commas or before.has_comma
+    shown = {mark for mark in GROUPED if divides[mark] or mark == before.thousands}
+    certain = [mark for mark in shown if not decimal[mark]]
     if len(certain) == 1:
-        return Marks(certain[0], divides[certain[0]][0], frozenset(unclear[certain[0]]))
-    commas = unclear[","] if divides[","] or not decimal[","] else []
-    points = unclear["."] if divides["."] or ((decimal[","] or beside_commas) and not decimal["."]) else []
-    return Marks(unclear=frozenset(commas + points))
+        (mark,) = certain
+        return Marks(mark, next(iter(divides[mark]), before.shown_by), frozenset(unclear[mark]), has_comma)
+    commas = unclear[","] if "," in shown or not decimal[","] else []
+    points = unclear["."] if "." in shown or (has_comma and not decimal["."]) else []
+    return Marks(unclear=frozenset(commas + points), has_comma=has_comma)
 
 
 def number_of(text: str | None) -> float | None:

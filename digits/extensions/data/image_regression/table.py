@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from digits.errors import DataError
 from digits.extensions.data.files.columns import PictureTable, read_pictures, report_capitals
 from digits.extensions.data.files.names import FileNames
-from digits.extensions.data.files.tables import Row
+from digits.extensions.data.files.tables import Marks, Row
 from digits.extensions.data.image_regression.separators import (
     AUTOMATIC,
     BLANK,
@@ -29,12 +29,14 @@ FORM = "Expected is one picture a line: its name and a number in each column."
 @dataclass(frozen=True)
 class Table:
     """Numbers of each picture (in the order of the file) and what they are called; made up where the file does not say it.
-    `separator`: what stands between the names of labels, where a column has them."""
+    `separator`: what stands between the names of labels, where a column has them; `marks`: what points and commas mean in the
+    columns of the file."""
 
     columns: list[str]
     rows: list[tuple[str, list[float]]]
     has_names: bool = True
     separator: str = AUTOMATIC
+    marks: Mapping[str, Marks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def read_table(
 ) -> Table:
     """Read a file; lines that cannot be used are noted. Of validation and test `training` says the columns (or labels) and what
     separates labels. Raises DataError."""
-    table = read_pictures(path, names, wanted.image, FORM)
+    table = replace(read_pictures(path, names, wanted.image, FORM), marks_before=training.marks if training else {})
     table.report(findings, stage)
     reader = _Reader(table, wanted, findings, stage)
     columns = [table.place(name) for name in wanted.values]
@@ -145,7 +147,12 @@ class _Reader:
                 first, before = rows.setdefault(picture, (line[0], values))
                 if before != values:
                     self._leave_out(f"{shown!r}: Line {first} says something else of {picture}.", line)
-        return Table([names[place] for place in columns], [(path, row[1]) for path, row in rows.items()], self.table.has_names)
+        return Table(
+            [names[place] for place in columns],
+            [(path, row[1]) for path, row in rows.items()],
+            self.table.has_names,
+            marks={names[place]: marks for place, marks in self.table.marks.items()},
+        )
 
     def _say_marks(self, columns: Sequence[int]) -> None:
         """Say how numbers were read that could mean a thousand times as much."""
