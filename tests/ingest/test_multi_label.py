@@ -51,6 +51,19 @@ def test_a_picture_in_several_folders_has_several_labels(tmp_path: Path) -> None
     assert any("lies in no folder" in problem["reason"] for problem in run.problems())
 
 
+def test_a_label_whose_folder_is_a_link_to_that_of_another(tmp_path: Path) -> None:
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    (tmp_path / "images" / "dog").mkdir()
+    for seed, name in enumerate(("cat/a", "cat/b", "dog/c")):
+        picture(seed).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "images" / "pet").symlink_to("cat")
+    run = make(tmp_path, label_source="folders")
+    assert run.info.class_labels == ("cat", "dog", "pet")
+    assert labels(run) == {"a": [1, 0, 1], "b": [1, 0, 1], "c": [0, 1, 0]}
+    with pytest.raises(DataError, match="No pictures below"):
+        make(tmp_path, label_source="folders", allowed_roots=[str(tmp_path / "elsewhere")])
+
+
 def test_labels_that_teach_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     picture(1).save(tmp_path / "images" / "a.png")

@@ -10,6 +10,7 @@ from digits.utils.names import is_hidden, is_image_file
 from digits.utils.values import counted
 
 MayRead = Callable[[str], bool]
+Place = tuple[int, int]  # device and inode
 FILE, FOLDER = "file", "folder"
 LISTED_KINDS = 6
 
@@ -24,24 +25,40 @@ def tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[
     return ((root, folders, names) for root, folders, names, _ in _look(folder))
 
 
-def _look(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
-    """The same with the names of what is neither file nor folder."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [os.fspath(folder)]
+def _look(folder: str | os.PathLike[str], *, each: bool = False) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
+    """The same with the names of what is neither file nor folder. `each`: the folders in it are walked one by one, so that one
+    that is a link to what another holds is read too; only what lies in the folder itself is read no second time further down."""
+    top = os.fspath(folder)
+    waiting, seen = [top], set[Place]()
+    own: dict[str, Place | None] = {}  # the folders that are walked one by one
+    closed, open_one = set[Place](), None  # what is read elsewhere, but for the folder that is walked now
     while waiting:
         root = waiting.pop()
-        if _first_visit(root, seen):
-            folders, names, special = _entries(root)
-            yield root, folders, names, special
-            waiting += [os.path.join(root, name) for name in reversed(folders)]
+        if root in own:
+            seen, open_one = set(), own[root]
+        place = _place(root)
+        if place is None or place in seen or (place in closed and place != open_one):
+            continue
+        seen.add(place)
+        folders, names, special = _entries(root)
+        yield root, folders, names, special
+        inner = [os.path.join(root, name) for name in folders]
+        if each and root == top:
+            own = {path: found if (found := _place(path)) != place else None for path in inner}
+            closed = {place, *(found for path, found in own.items() if found and not os.path.islink(path))}
+        waiting += reversed(inner)
 
 
 def pictures_below(
-    folder: str | os.PathLike[str], others: Counter[str] | None = None, may_read: MayRead = lambda path: True
+    folder: str | os.PathLike[str],
+    others: Counter[str] | None = None,
+    may_read: MayRead = lambda path: True,
+    *,
+    each: bool = False,
 ) -> Iterator[str]:
     """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
-    ending."""
-    for root, _, names, special in _look(folder):
+    ending. `each`: of each folder in it, also of one that is a link to what another holds."""
+    for root, _, names, special in _look(folder, each=each):
         for name in names:
             if is_image_file(name):
                 if may_read(path := os.path.join(root, name)):
@@ -98,13 +115,10 @@ def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
     return sorted(found[FOLDER]), sorted(found[FILE]), found[""]
 
 
-def _first_visit(root: str, seen: set[tuple[int, int]]) -> bool:
+def _place(folder: str) -> Place | None:
+    """What is the same for all names of a folder; None where it cannot be read."""
     try:
-        place = os.stat(root)
+        found = os.stat(folder)
     except OSError:
-        return False
-    identity = (place.st_dev, place.st_ino)
-    if identity in seen:
-        return False
-    seen.add(identity)
-    return True
+        return None
+    return found.st_dev, found.st_ino

@@ -65,7 +65,7 @@ class DataIngestion(regression.DataIngestion):
         """A folder's name is a label; equal pictures of one name in several folders are one picture with several labels."""
         root = self.options.image_folder.rstrip("/")
         found: dict[str, list[str]] = defaultdict(list)  # by the name of a picture: its paths
-        for path in self.pictures_in(root, findings, TRAIN_DB):
+        for path in self.pictures_in(root, findings, TRAIN_DB, each=True):
             name = plain(below(root, path)).partition("/")[2]
             if name:
                 found[name].append(path)

@@ -128,13 +128,14 @@ class ImageSource(FileSource):
 
     # -- files --------------------------------------------------------------------------------------------------
 
-    def pictures_in(self, folder: str, findings: Findings, stage: str = "") -> list[str]:
-        """The pictures below a folder that may be read. Raises DataError when there are none."""
+    def pictures_in(self, folder: str, findings: Findings, stage: str = "", *, each: bool = False) -> list[str]:
+        """The pictures below a folder that may be read; with `each` those of each folder in it, where the folders are labels.
+        Raises DataError when there are none."""
         allowed = self.confinement()
         if not os.path.isdir(folder):
             raise DataError(f"{folder} is no folder that can be read.", advice="Correct its path.")
         found, others = [], Counter[str]()
-        for path in pictures_below(folder, others):
+        for path in pictures_below(folder, others, each=each):
             if allowed.allows(path):
                 found.append(path)
             else:

@@ -36,6 +36,25 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     assert files_with(str(tmp_path / "set"), (".png",), lambda path: "linked" not in path) == [str(tmp_path / "set/2.png")]
 
 
+def test_each_folder_may_be_read_for_itself(tmp_path: Path) -> None:
+    """A link to another folder is one more; what lies in the root itself is read once, and loops end."""
+    touch(tmp_path, "set/0.png", "set/cat/1.png", "set/cat/old/2.png", "set/dog/3.png", "out/4.png", "set/dog/x.raw")
+    for link, target in {"pet": "cat", "pup": "cat/old", "loop": ".", "up": "..", "out": "../out", "cat/dogs": "../dog"}.items():
+        (tmp_path / "set" / link).symlink_to(target)
+    (tmp_path / "set/dog/loop").symlink_to(tmp_path / "set")
+    (tmp_path / "set/dog/self").symlink_to(".")
+    (tmp_path / "out/back").symlink_to(tmp_path / "set/dog")
+    others = Counter[str]()
+    found = [str(Path(path).relative_to(tmp_path)) for path in pictures_below(tmp_path / "set", others, each=True)]
+    assert found == [
+        *("set/0.png", "set/cat/1.png", "set/cat/old/2.png", "set/dog/3.png", "set/out/4.png"),
+        *("set/pet/1.png", "set/pet/old/2.png", "set/pup/2.png", "set/up/out/4.png"),
+    ]
+    assert others == {".raw": 1}
+    once = [Path(path).name for path in pictures_below(tmp_path / "set")]
+    assert sorted(once) == ["0.png", "1.png", "2.png", "3.png", "4.png"]
+
+
 def test_other_kinds_are_counted_in_words(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "x.raw", "y.RAW", "z", *(f"{n}.{n}" for n in range(8)))
     others = Counter[str]()
