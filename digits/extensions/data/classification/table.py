@@ -38,15 +38,18 @@ class ClassTable:
     def labels(self) -> list[str]:
         return sorted({row.label for row in self.rows}, key=_by_value)
 
-    def numbered(self, labels: Sequence[str], findings: Findings, stage: str) -> Iterator[tuple[str, int]]:
+    def numbered(self, labels: Sequence[str], findings: Findings, stage: str, *, of_file: bool) -> Iterator[tuple[str, int]]:
         """Picture and class number of each line. Names are looked for among the labels as they are; where all are numbers, and no
-        label is one, they count the labels from 0. Lines with another class are noted. Raises DataError for a number beyond the
-        labels."""
+        label is one, they count the labels from 0, which is said where these are not `of_file`, a labels file. Lines with another
+        class are noted. Raises DataError for a number beyond the labels."""
         place = {label: number for number, label in reversed(list(enumerate(labels)))}  # the first of equal names
         if all(is_digits(row.label) for row in self.rows) and not any(map(is_digits, labels)):
             for row in self.rows:
                 check_number(int(row.label), len(labels), f"Line {row.line} of {self.path}")
             place = {row.label: int(row.label) for row in self.rows}
+            if not of_file:
+                reason = f"Its numbers are taken to count the classes of the training table in their order: 0 is {labels[0]!r}."
+                findings.add("class-names", f"{reason} Give a labels file if that is wrong.", self.path, stage)
         for row in self.rows:
             if row.label in place:
                 yield row.picture, place[row.label]

@@ -170,7 +170,8 @@ class TextFileIngestion(ClassificationSource):
         source = self._file(f"{SHORT[stage]}_images")
         target, scan = self.job_folder / LIST_FILES[stage], self._scan_file(stage)
         if table is not None:
-            lines: Iterable[str] = (f"{path} {number}" for path, number in table.numbered(self.class_labels, findings, stage))
+            rows = table.numbered(self.class_labels, findings, stage, of_file=bool(self._given("labels_file")))
+            lines: Iterable[str] = (f"{path} {number}" for path, number in rows)
         else:
             lines = self._lines(source, stage, len(self.class_labels), report)
         if not self.write_lines(scan, lines):

@@ -101,6 +101,17 @@ def test_numbers_of_a_validation_table_do_not_count_the_numbers_of_the_training_
         run_of(tmp_path / "b", "id,label\nx0,5\nx1,6\nx2,7\n", **val, textfile_val_folder=str(tmp_path / "train"))
 
 
+def test_numbers_of_a_validation_table_that_count_names_are_said(tmp_path: Path) -> None:
+    (tmp_path / "val.csv").write_text("id,label\nx3,0\nx1,1\n")
+    val = {"textfile_use_val": True, "textfile_local_val_images": str(tmp_path / "val.csv")}
+    val |= {"textfile_val_folder": str(tmp_path / "train")}
+    run = run_of(tmp_path, "id,label\nx0,dog\nx2,cat\n", **val)
+    assert run.reader("val").labels([0, 1]).tolist() == [0, 1]
+    assert ["0 is 'cat'" in problem["reason"] for problem in run.problems() if problem["kind"] == "class-names"] == [True]
+    run = run_of(tmp_path / "b", "id,label\nx0,dog\nx2,cat\n", **{**val, **labels_file(tmp_path, "dog", "cat")})
+    assert not any(problem["kind"] == "class-names" for problem in run.problems())
+
+
 def test_labels_that_are_digits_are_found_by_their_names(tmp_path: Path) -> None:
     run = run_of(tmp_path, "id,label\nx0,3\nx1,1\nx2,2\n", **labels_file(tmp_path, "3", "2", "1", "0"))
     assert classes(run) == {"x0.jpg": "3", "x1.jpg": "1", "x2.jpg": "2"}
