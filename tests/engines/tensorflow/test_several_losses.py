@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import torchvision  # noqa: F401 - its native parts cannot be loaded after TensorFlow's
 
 from digits.domain.events import MetricEvent, WarningEvent
@@ -151,10 +152,27 @@ def by_hand(solvers: dict[str, Callable[[], Any]], limit: float = np.inf, every:
     return list(network.get_weights())
 
 
-def adam(rate: float) -> Callable[[], Any]:
-    import keras
+class TorchSteps:
+    """An optimizer of PyTorch behind the method of Keras."""
 
-    return lambda: keras.optimizers.Adam(rate, epsilon=1e-8)
+    def __init__(self, kind: Any, **settings: Any) -> None:
+        self.kind, self.settings = kind, settings
+        self.optimizer: Any = None
+        self.weights: list[torch.nn.Parameter] = []
+
+    def apply(self, gradients: list[Any], variables: list[Any]) -> None:
+        if self.optimizer is None:
+            self.weights = [torch.nn.Parameter(torch.from_numpy(variable.numpy().copy())) for variable in variables]
+            self.optimizer = self.kind(self.weights, **self.settings)
+        for weights, gradient in zip(self.weights, gradients, strict=True):
+            weights.grad = torch.from_numpy(gradient.numpy().copy())
+        self.optimizer.step()
+        for variable, weights in zip(variables, self.weights, strict=True):
+            variable.assign(weights.detach().numpy())
+
+
+def adam(rate: float) -> Callable[[], Any]:
+    return lambda: TorchSteps(torch.optim.Adam, lr=rate)
 
 
 def test_the_weights_are_those_of_a_loop_by_hand(pictures: Path, tmp_path: Path) -> None:
@@ -174,8 +192,6 @@ def test_the_weights_are_those_of_a_loop_by_hand(pictures: Path, tmp_path: Path)
 
 
 def test_solver_steps_between_hook_and_network_are_the_texts(pictures: Path, tmp_path: Path) -> None:
-    import keras
-
     loss = LOSS.replace("(outputs, targets)", "(outputs, targets, network)")
     loss = loss.replace('"vars": "judge"', '"vars": network.judge, "name": "one", "solver": "RMSPROP"')
     loss = loss.replace('"learning_rate": 0.5', '"name": "two", "every": 2')
@@ -185,7 +201,7 @@ def update_gradients(gradients, name):
     return [(ops.clip(gradient, -limit, limit), variable) for gradient, variable in gradients]
 """
     train(pictures, tmp_path / "whole", spec(NETWORK + loss + hook))
-    solvers = {"judge": lambda: keras.optimizers.RMSprop(0.01, rho=0.99, epsilon=1e-8), "generator": adam(0.01)}
+    solvers = {"judge": lambda: TorchSteps(torch.optim.RMSprop, lr=0.01, alpha=0.99), "generator": adam(0.01)}
     assert_equal(weights(tmp_path / "whole"), by_hand(solvers, limit=0.01, every=2), 1e-6)
     train(pictures, tmp_path / "parts", spec(NETWORK + loss + hook, batch_size=BATCH // 4, batch_accumulation=4))
     assert_equal(weights(tmp_path / "parts"), weights(tmp_path / "whole"), 1e-5)
