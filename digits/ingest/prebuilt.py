@@ -418,7 +418,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
 def _read_mean(file: Path, meta: RecordMeta, allowed: Confinement) -> np.ndarray:
     try:
         with allowed.open(file) as content:
-            mean = parse_mean(content.read())
+            mean = parse_mean(content.read(), meta.feature_shape)
     except (OSError, ValueError, IndexError) as error:
         raise DataError(
             f"{file} is no mean file (.binaryproto): {error}.", advice="Leave the field empty to compute it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from digits.domain.datasets import HASH_KIND, DatasetSpec
 from digits.errors import DataError
 from digits.ingest.pipeline import IngestContext
 from digits.ingest.prebuilt import ingest_prebuilt
-from digits.storage.records.caffe_datum import make_datum, make_encoded
+from digits.storage.records.caffe_datum import make_datum, make_encoded, make_mean
 from digits.storage.records.open import open_records
 from digits.testing.runs import make_dataset, striped_pictures
 from tests.ingest.making import Run, make_job
@@ -80,6 +81,30 @@ def test_labels_of_another_database(tmp_path: Path) -> None:
     assert {one["entry"] for one in run.problems()} == {"1", "5"}
     reader = open_records(run.folder.path / "train_db")
     np.testing.assert_array_equal(reader.labels(range(len(reader)))[:, 0, 0, 0], [0, 2, 3, 4])
+
+
+def unencoded(array: np.ndarray) -> bytes:
+    """What Caffe's own `array_to_datum` writes, floats as they lie; values and sizes below 128."""
+    values = array.astype("<f4").tobytes()
+    sides = bytes(byte for tag, side in zip((8, 16, 24), array.shape, strict=True) for byte in (tag, side))
+    return sides + bytes((50, len(values))) + values
+
+
+@pytest.mark.parametrize("written", [unencoded, make_datum])
+def test_three_numbers_are_no_colour(tmp_path: Path, written: Callable[[np.ndarray], bytes]) -> None:
+    """Labels and features of three numbers stay in their order, with the mean; a label that is a picture in colour is BGR."""
+    numbers = np.array([1, 2, 3], np.float32).reshape(3, 1, 1)
+    records = database(tmp_path / "numbers", {f"{number}": written(numbers + 10 * number) for number in range(3)})
+    colours = database(tmp_path / "colours", {f"{number}": unencoded(np.tile(numbers, (1, 1, 2))) for number in range(3)})
+    (tmp_path / "mean.binaryproto").write_bytes(make_mean(numbers[::-1]))
+    mean = str(tmp_path / "mean.binaryproto")
+    run = make(tmp_path, train_images=records, train_labels=colours, val_images=colours, val_labels=records, mean_file=mean)
+    train, val = (open_records(run.folder.path / split) for split in ("train_db", "val_db"))
+    for found in (train.features([1]), val.labels([1])):
+        np.testing.assert_array_equal(found.ravel(), [11, 12, 13])
+    for found in (train.labels([1]), val.features([1])):
+        np.testing.assert_array_equal(found[0, :, 0, 0], [3, 2, 1])
+    assert run.info.splits["train_db"].meta.mean == (1, 2, 3)
 
 
 @pytest.mark.parametrize(("share", "works"), [(0.43, True), (0.42, False)])

@@ -1,7 +1,8 @@
 """LMDB folders of Caffe `Datum` messages, read in place without protobuf's generated code.
 
 A Datum is a protocol-buffer message: channels (1), height (2), width (3), data (4, bytes, C,H,W), label (5), float_data (6),
-encoded (7). Unencoded colour is stored BGR and leaves here as RGB; encoded data is a PNG or JPEG file.
+encoded (7). Unencoded colour is stored BGR and leaves here as RGB; encoded data is a PNG or JPEG file. Three numbers of one place
+(3, 1, 1), such as a label of a regression, are no colour: they stay in the order in which they are stored.
 """
 
 from __future__ import annotations
@@ -177,12 +178,13 @@ def parse_datum(message: bytes | memoryview) -> Datum:
         file = bytes(data)
         return Datum(_decoded(file), label, file)
     shape = (numbers[1], numbers[2], numbers[3])
-    return Datum(_rgb(_raw(data, floats, shape)), label)
+    array = _raw(data, floats, shape)
+    return Datum(array if _is_number_list(shape) else _rgb(array), label)
 
 
 def make_datum(array: NDArray[Any], label: int = 0) -> bytes:
     """The message of an array (C, H, W), RGB: uint8 as bytes, anything else as floats."""
-    ordered = np.ascontiguousarray(_rgb(array))
+    ordered = np.ascontiguousarray(array if _is_number_list(array.shape) else _rgb(array))
     head = b"".join(_varint(number << 3) + _varint(size) for number, size in zip((1, 2, 3), array.shape, strict=True))
     if array.dtype == np.uint8:
         body = _varint(4 << 3 | BYTES) + _varint(ordered.nbytes) + ordered.tobytes()
@@ -207,8 +209,9 @@ def make_mean(array: NDArray[np.float32]) -> bytes:
     return head + _varint(5 << 3 | BYTES) + _varint(len(values)) + values
 
 
-def parse_mean(message: bytes) -> NDArray[np.float32]:
-    """The array (C, H, W), RGB, of a `.binaryproto` (a BlobProto: num, channels, height, width, data). Raises ValueError."""
+def parse_mean(message: bytes, feature_shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
+    """The array (C, H, W), RGB, of a `.binaryproto` (a BlobProto: num, channels, height, width, data), in whose place one colour
+    may stand; in the order of features of `feature_shape`. Raises ValueError."""
     sizes = {1: 1, 2: 0, 3: 0, 4: 0}
     floats: list[NDArray[np.float32]] = []
     dims: list[int] = []
@@ -221,7 +224,8 @@ def parse_mean(message: bytes) -> NDArray[np.float32]:
             dims = [size for _, _, part in _fields(value) for size in _packed(part)]
     shape = tuple(dims[-3:]) if len(dims) >= 3 else (sizes[2], sizes[3], sizes[4])
     values = np.concatenate(floats) if floats else np.empty(0, np.float32)
-    return _rgb(_shaped(values, shape))
+    mean = _shaped(values, shape)
+    return mean if _is_number_list(feature_shape) else _rgb(mean)
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
@@ -295,3 +299,8 @@ def _decoded(file: bytes) -> NDArray[np.uint8]:
 def _rgb(array: NDArray[Any]) -> NDArray[Any]:
     """BGR to RGB and back for three channels; anything else unchanged."""
     return array[::-1] if array.shape[0] == 3 else array
+
+
+def _is_number_list(shape: tuple[int, ...] | None) -> bool:
+    """Whether it is the shape of numbers of one place, which are no picture."""
+    return shape is not None and shape[1:] == (1, 1)
