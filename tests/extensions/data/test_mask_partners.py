@@ -85,6 +85,18 @@ def test_masks_of_a_pattern_in_folders_of_their_own(tmp_path: Path) -> None:
     assert pairs(run_of(tmp_path, root, root)) == [(f"{case}.png", number) for number, case in enumerate(cases)]
 
 
+@pytest.mark.parametrize("pattern", ["", "*_1stHO"])
+def test_a_mask_of_another_folder_is_not_taken(tmp_path: Path, pattern: str) -> None:
+    images = write(tmp_path / "images", ["a/1.png", "a/2.png", "a/3.png"])
+    masks = write(tmp_path / "masks", ["b/1_1stHO.png", "a/2_1stHO.png", "a/3_1stHO.png"], masks=True)
+    run = run_of(tmp_path, images, masks, mask_pattern=pattern)
+    assert pairs(run) == [("2.png", 1), ("3.png", 2)]
+    assert {problem["entry"] for problem in run.problems() if problem["kind"] == "pair" and problem["entry"] != masks} == {
+        f"{images}/a/1.png",
+        f"{masks}/b/1_1stHO.png",
+    }
+
+
 def test_several_masks_for_each_picture_need_a_pattern(tmp_path: Path) -> None:
     images = write(tmp_path / "all", [f"{name}.jpg" for name in EYES])
     write(tmp_path / "all", [f"{name}_{who}.png" for who in ("1stHO", "2ndHO") for name in EYES], masks=True)
