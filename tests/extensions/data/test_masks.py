@@ -140,6 +140,54 @@ def test_a_threshold_that_was_given(tmp_path: Path) -> None:
         make(tmp_path, {"a": SQUARE}, mask_threshold=1, class_labels_file=lines(tmp_path / "l.txt", "a", "b", "c"))
 
 
+@pytest.mark.parametrize(
+    ("values", "void", "form", "expected"),
+    [
+        ((0, 1, 7), "7, 255", {"mask_threshold": 1}, (0, 1, 255)),
+        ((0, 200, 100), "0", {"mask_threshold": 150}, (255, 1, 0)),
+        ((0, 255, 128), "255, 128", {}, (0, 1, 255)),
+        ((0, 65535, 128), "128", {}, (0, 1, 255)),
+    ],
+)
+def test_values_that_do_not_count_beside_two_classes(
+    tmp_path: Path, values: tuple[int, ...], void: str, form: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    names = lines(tmp_path / "l.txt", "back", "cell")
+    mask = np.array(values, np.uint16 if max(values) > 255 else np.uint8)[SQUARE]
+    for more in ({}, {"class_labels_file": names}):
+        run = make(tmp_path, {"a": mask}, ignore_index=void, **form, **more)
+        assert run.info.class_labels == (("back", "cell") if more else ("background", "object"))
+        assert (label(run) == np.array(expected)[SQUARE]).all()
+        assert run.problems() == []
+
+
+def test_a_thin_border_that_does_not_count_is_no_edge_of_the_object(tmp_path: Path) -> None:
+    mask = blob()
+    mask[cv2.Canny(mask, 1, 2) > 0] = 128
+    wanted = Wanted(lines(tmp_path / "l.txt", "back", "cell"), ("128", "255"))
+    classes, said = classes_of(tmp_path, [mask], wanted)
+    assert (classes.labels, said) == (["back", "cell"], [])
+    found = classes.rules.read(str(tmp_path / "0.png"))[0]
+    assert (found == np.where(mask == 128, 255, mask // 255)).all()
+
+
+def test_white_beside_numbered_objects_is_said_to_be_object(tmp_path: Path) -> None:
+    numbered = np.array([0, 1, 255], np.uint8)[SQUARE]
+    classes, said = classes_of(tmp_path, [numbered], Wanted(void=("255", "void"), threshold=1))
+    assert (classes.rules.read(str(tmp_path / "0.png"))[0] == (SQUARE > 0)).all()
+    (reason,) = said
+    assert "255 stands beside other values from the threshold on (1), and is object as they are" in reason
+    smooth = [cv2.GaussianBlur(blob(seed), (0, 0), 1) for seed in range(3)]
+    apart = [SQUARE % 2, (SQUARE % 2) * 255]  # the object has one number here and another there
+    for masks, void, threshold in ((smooth, PLAIN.void, 100), (apart, PLAIN.void, 1), ([numbered], ("7",), 1)):
+        assert classes_of(tmp_path, masks, Wanted(void=void, threshold=threshold))[1] == []
+
+
+def test_names_that_do_not_count_beside_two_classes(tmp_path: Path) -> None:
+    names = lines(tmp_path / "l.txt", "back", "cell", "Void")
+    assert make(tmp_path, {"a": SQUARE}, mask_threshold=1, class_labels_file=names).info.class_labels == ("back", "cell")
+
+
 def test_numbers_of_objects_are_said(tmp_path: Path) -> None:
     masks = [np.repeat(np.arange(count, dtype=np.uint8), 3)[np.newaxis].repeat(5, 0) for count in (12, 30, 21)]
     _, said = classes_of(tmp_path, masks)

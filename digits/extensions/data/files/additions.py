@@ -80,8 +80,8 @@ class Naming:
         return [path for path in paths if path not in others and self.picture.core_of(path)], labels
 
     def match(self, root: str, pictures: Sequence[str], label_root: str, labels: Sequence[str]) -> Pairs:
-        """Pair files whose names are so, by the rule of all names (`files/pairs.py`); others are left over. Where that pairs none,
-        the folders of both sides have nothing to do with each other, and names that each side has once are pairs."""
+        """Pair files whose names are so, by the rule of all names (`files/pairs.py`); others are left over. Where that pairs
+        none, the folders of both sides have nothing to do with each other, and names that each side has once are pairs."""
         by_picture, by_label = _renamed(pictures, self.picture), _renamed(labels, self.label)
         found = match(root, list(by_picture), label_root, list(by_label))
         renamed = found.pairs or _of_unique_names(found.unpaired_features, found.unpaired_labels)

@@ -35,6 +35,7 @@ from digits.utils.values import counted, is_digits
 
 VOID_COLOUR = (255, 255, 255)
 BINARY_NAMES = ("background", "object")
+WHITE = 255  # what does not count, or the object of black and white masks
 MANY_CLASSES = 64
 FEW = 8  # masks whose colours are looked at
 LOOKED_AT = 200  # masks that are looked at where the names of the classes are known
@@ -95,9 +96,11 @@ def of_colour_map(file: str, wanted: Wanted, masks: Sequence[str], findings: Fin
 
 def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_stop: Callable[[], None]) -> Classes:
     """The classes of index, palette, and black and white masks: named by a labels file, else those that occur."""
-    names = read_labels(Path(wanted.labels_file)) if wanted.labels_file else []
     if wanted.threshold:
-        return _two_classes(names, wanted)
+        classes = _two_classes(binary_names(wanted), wanted.threshold, wanted)
+        _say_white(survey(masks, check_stop, LOOKED_AT), wanted.threshold, wanted, findings)
+        return classes
+    names = read_labels(Path(wanted.labels_file)) if wanted.labels_file else []
     found = survey(masks, check_stop, LOOKED_AT if names else 0)
     if not (found.kept.values or found.lossy.values):
         raise DataError(
@@ -122,9 +125,9 @@ def of_masks(masks: Sequence[str], wanted: Wanted, findings: Findings, check_sto
     return replace(classes, rules=replace(classes.rules, refuse_lossy=bool(found.lossy_files) or classes.rules.refuse_lossy))
 
 
-def of_objects(labels_file: str) -> Classes:
+def of_objects(wanted: Wanted) -> Classes:
     """The two classes of masks of single objects."""
-    return Classes(binary_names(labels_file), MaskRules(threshold=1), BINARY_PALETTE)
+    return Classes(binary_names(wanted), MaskRules(threshold=1), BINARY_PALETTE)
 
 
 def palette_of(colours: Sequence[Colour]) -> list[int]:
@@ -138,37 +141,49 @@ BINARY_PALETTE = palette_of([(0, 0, 0), (255, 0, 0)])
 # -- two classes ----------------------------------------------------------------------------------------------------
 
 
-def binary_names(labels_file: str) -> list[str]:
-    """Names of background and object. Raises DataError where the file has another number of names."""
-    names = read_labels(Path(labels_file)) if labels_file else []
-    if names and len(names) != 2:
+def binary_names(wanted: Wanted) -> list[str]:
+    """Names of background and object. Raises DataError where the file has another number of names that count."""
+    named = read_labels(Path(wanted.labels_file)) if wanted.labels_file else list(BINARY_NAMES)
+    names = named if len(named) == 2 else _counting(named, wanted)
+    if len(names) != 2:
         raise DataError(
-            f"{labels_file} names {counted(len(names), 'class', 'classes')}; there are two, background and object.",
+            f"{wanted.labels_file} names {counted(len(named), 'class', 'classes')}; there are two, background and object.",
             advice="Name these two, or leave the file out.",
         )
-    return names or list(BINARY_NAMES)
+    return names
 
 
-def _two_classes(names: list[str], wanted: Wanted) -> Classes:
-    names = names or list(BINARY_NAMES)
-    if len(names) != 2:
-        binary_names(wanted.labels_file)
-    return Classes(names, MaskRules(threshold=wanted.threshold or 1), BINARY_PALETTE)
+def _counting(names: Sequence[str], wanted: Wanted) -> list[str]:
+    """The names that count."""
+    void = {word.lower() for word in wanted.void}
+    return [name for name in names if name.lower() not in void]
+
+
+def _two_classes(names: Sequence[str], threshold: int, wanted: Wanted) -> Classes:
+    return Classes(list(names or BINARY_NAMES), MaskRules(_void_of_two(wanted), threshold=threshold), BINARY_PALETTE)
+
+
+def _void_of_two(wanted: Wanted) -> dict[int, int]:
+    """The values that do not count in masks of two classes. 255 does: it is the object's own value in most of them, and stands
+    among those of the form unless somebody takes it out."""
+    return dict.fromkeys(_void_values(wanted.void) - {WHITE}, IGNORED)
 
 
 def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes | None:
     """The classes of masks of 0 and 255 alone, or with values between them that only come from smoothing or JPEG."""
-    names = [name for name in names if name.lower() not in {word.lower() for word in wanted.void}]
+    names = _counting(names, wanted)
     if len(names) not in (0, 2) or wanted.threshold == 0:
         return None
+    void = _void_of_two(wanted)
     together = Histogram(found.kept.counts + found.lossy.counts, found.kept.edges + found.lossy.edges)
+    together = together.only(set(together.values) - void.keys())
     values = together.values
-    if len(values) == 2 and values[0] == 0 and values[1] in (255, 65535) and not found.lossy_files:
-        return Classes(names or list(BINARY_NAMES), MaskRules({0: 0, values[1]: 1}), BINARY_PALETTE)
+    if len(values) == 2 and values[0] == 0 and values[1] in (WHITE, 65535) and not found.lossy_files:
+        return Classes(names or list(BINARY_NAMES), MaskRules({0: 0, values[1]: 1} | void), BINARY_PALETTE)
     threshold = levels.threshold_of(together, least=0 if found.lossy_files else 1 if names else levels.SEVERAL)
     if not threshold:
         return None
-    classes = _two_classes(names, replace(wanted, threshold=threshold))
+    classes = _two_classes(names, threshold, wanted)
     then = f"Values from {threshold} on are {classes.labels[1]!r}; give another mask threshold if that is wrong."
     if found.lossy_files:
         _say_lossy(found.lossy_files, found.masks, then, findings)
@@ -333,6 +348,19 @@ def _say_lossy(files: Sequence[str], looked_at: int, then: str, findings: Findin
     if files:
         reason = f"{len(files)} of {looked_at} masks looked at are JPEG, which changes the values along every edge."
         findings.add("mask", f"{reason} {then} {LOSSY_ADVICE}", files[0])
+
+
+def _say_white(found: Survey, threshold: int, wanted: Wanted, findings: Findings) -> None:
+    """Say where white becomes object in masks that have objects of other values too: it may be their outlines."""
+    void = _void_values(wanted.void)
+    others = {value for value in found.beside_white if threshold <= value < WHITE} - void
+    are_greys = levels.threshold_of(found.kept, least=1) or max(others, default=0) >= WHITE - levels.GAP
+    if others and not are_greys and WHITE in void and WHITE in found.where:
+        reason = (
+            f"{WHITE} stands beside other values from the threshold on ({_listed(sorted(others))}), and is object as they are."
+        )
+        then = f"If it does not count, save it as another value, e.g. {WHITE - 1}, and name that among those that do not count."
+        findings.add("mask", f"{reason} {then}", found.where[WHITE])
 
 
 def _with_tolerance(rules: MaskRules, masks: Sequence[str], findings: Findings) -> MaskRules:

@@ -160,17 +160,20 @@ class DataIngestion(PairSource):
         o = self.options
         if o.label_set:
             return of.of_label_set(o.label_set, masks, findings)
-        labels_file = self.file_at(o.class_labels_file) if o.class_labels_file else ""
-        wanted = of.Wanted(labels_file, o.ignore_index, o.unknown_void, o.mask_threshold)
         if o.colormap_method == "textfile":
-            return of.of_colour_map(self.file_at(o.colormap_text_file), wanted, masks, findings)
-        return of.of_masks(masks, wanted, findings, self.check_stop)
+            return of.of_colour_map(self.file_at(o.colormap_text_file), self._wanted, masks, findings)
+        return of.of_masks(masks, self._wanted, findings, self.check_stop)
 
     def _classes_of_objects(self, findings: Findings) -> of.Classes:
-        o = self.options
-        classes = of.of_objects(self.file_at(o.class_labels_file) if o.class_labels_file else "")
+        classes = of.of_objects(self._wanted)
         findings.add("note", objects.SAID.format(classes.labels[1]), self._folder("label_folder"))
         return classes
+
+    @property
+    def _wanted(self) -> of.Wanted:
+        o = self.options
+        labels_file = self.file_at(o.class_labels_file) if o.class_labels_file else ""
+        return of.Wanted(labels_file, o.ignore_index, o.unknown_void, o.mask_threshold)
 
     def _keep(self, classes: of.Classes) -> None:
         self.userdata[CLASS_LABELS_ATTRIBUTE] = classes.labels

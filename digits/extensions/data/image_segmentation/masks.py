@@ -37,9 +37,10 @@ class MaskRules:
 
     With `by_colour` masks are read as colours (palettes are applied first). `unknown_void`: values and colours in neither
     table do not count, in place of being an error. `threshold`, where it is not 0, makes two classes: values from it on are
-    class 1. `refuse_lossy`: a JPEG is an error. `tolerance`, where it is not 0: a colour of no class is that of the nearest one
-    that differs by no more in any of red, green and blue; others do not count. `by_palette`: masks with a palette are read by its
-    colours, where the table has all of them (BY_KNOWN_COLOURS), or else not at all (BY_PALETTE).
+    class 1, but for those that do not count. `refuse_lossy`: a JPEG is an error. `tolerance`, where it is not 0: a colour of no
+    class is that of the nearest one that differs by no more in any of red, green and blue; others do not count. `by_palette`:
+    masks with a palette are read by its colours, where the table has all of them (BY_KNOWN_COLOURS), or else not at all
+    (BY_PALETTE).
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
@@ -89,7 +90,9 @@ class MaskRules:
             raise LoadImageError(f"{path} {LOSSY}.", advice=LOSSY_ADVICE)
         mask = values_of(stored, path)
         if self.threshold:
-            return (mask >= self.threshold).astype(np.uint8), stored.orientation
+            classes = (mask >= self.threshold).astype(np.uint8)
+            classes[self._table[mask] == IGNORED] = IGNORED
+            return classes, stored.orientation
         if self.by_palette and stored.palette and (classes := self._from_palette(mask, stored.palette, path)) is not None:
             return classes, stored.orientation
         return self._from_values(mask, path), stored.orientation

@@ -21,7 +21,8 @@ TOGETHER = 256  # files between two looks at whether to stop
 FEW = 2  # so many values in one file have no smoothed edges between them,
 LOW = 32  # nor have such low ones that edges would show
 MANY_MASKS = 10
-ONE_AND_WHITE = {1, 255, 65535}  # what objects on 0 are in black and white masks
+WHITES = {255, 65535}
+ONE_AND_WHITE = {1} | WHITES  # what objects on 0 are in black and white masks
 STRAY = 0.01  # share of a mask's pixels
 OBJECTS = 10  # masks that count up to less are not taken for numbered objects
 
@@ -79,8 +80,8 @@ class Survey:
     errors: list[str] = field(default_factory=list)
     palettes: Palettes = field(default_factory=Palettes)
     where: dict[int, str] = field(default_factory=dict)  # the first mask with a value
-    objects: Counter[int] = field(default_factory=Counter)  # masks of 0 and 1, of 0 and white, by the other value,
-    both: int = 0  # with several of these values
+    objects: Counter[int] = field(default_factory=Counter)  # masks of 0 and 1, of 0 and white, by the other value
+    beside_white: set[int] = field(default_factory=set)  # other values than 0 of the masks that have white
     tops: list[int] = field(default_factory=list)  # of the masks that hold every number from 0 (or 1) up to one, that one
 
     def add(self, look: Look) -> None:
@@ -99,7 +100,8 @@ class Survey:
         of_object = values & ONE_AND_WHITE
         if len(of_object) == 1 and len(values) == 2 and 0 in values:
             self.objects.update(of_object)
-        self.both += len(of_object) > 1
+        for white in values & WHITES:
+            self.beside_white |= values - {0, white}
         if len(look.values) and look.values[-1] - look.values[0] + 1 == len(look.values) and look.values[0] <= 1:
             self.tops.append(int(look.values[-1]))
 
@@ -110,7 +112,7 @@ class Survey:
 
     def mixes_objects(self) -> bool:
         """Whether the object seems to be another one of 1, 255 and 65535 in some masks than in others."""
-        return len(self.objects) > 1 and not self.both and set(self.kept.values) <= {0} | ONE_AND_WHITE
+        return len(self.objects) > 1 and not self.beside_white & ONE_AND_WHITE and set(self.kept.values) <= {0} | ONE_AND_WHITE
 
     def strays(self) -> list[int]:
         """Values that a few pixels of a single mask have, where there are many masks."""
