@@ -15,8 +15,9 @@ from typing import Any
 from digits.errors import DataError
 from digits.extensions.data.files.names import FileNames, plain
 from digits.extensions.data.images.findings import Findings
-from digits.extensions.data.images.frames import size_in
+from digits.extensions.data.images.frames import size_in, size_of_two
 from digits.extensions.data.images.sizes import NO_SIZE, Size
+from digits.utils.values import counted
 
 ADVICE = "Expected is COCO's instances file: an object with `images`, `annotations` and `categories`."
 LISTS = ("images", "annotations", "categories")
@@ -83,17 +84,26 @@ class CocoFile:
         return [self._joined(path, entries[path], findings, stage) for path in sorted(entries)]
 
     def _joined(self, path: str, pictures: Sequence[CocoPicture], findings: Findings, stage: str) -> FoundPicture:
-        """One file that several ids list has the annotations of all of them, equal ones once."""
-        first = pictures[0]
-        annotations = list(self.annotations.get(first.id, ()))
-        for other in pictures[1:]:
-            annotations += [one for one in self.annotations.get(other.id, ()) if not _is_among(one, annotations)]
-        if len(pictures) > 1:
-            ids = ", ".join(str(picture.id) for picture in pictures)
-            findings.add("note", f"{self.path} lists it under the ids {ids}; their annotations are joined.", path, stage)
-        return FoundPicture(
-            path, first.name, first.size, annotations, sum(self.refused.get(one.id, 0) for one in pictures), first.written
-        )
+        """One file that several ids list has the annotations of all of them, equal ones once; of those that state another size
+        than the first one with annotations it has none."""
+        size, joined = NO_SIZE, list[str]()
+        annotations: Annotations = []
+        refused = sum(self.refused.get(one.id, 0) for one in pictures)
+        for picture in pictures:
+            own, differs = self.annotations.get(picture.id, []), ""
+            if own or size == NO_SIZE:
+                size, differs = size_of_two(size, picture.size, has_objects=bool(annotations))
+            if differs:
+                reason = f"{differs} before: {counted(len(own), 'annotation')} of the id {picture.id} left out."
+                findings.add("annotation", f"{self.path} lists it more than once. {reason}", path, stage)
+                refused += len(own)
+                continue
+            joined.append(str(picture.id))
+            annotations += [one for one in own if not (annotations and _is_among(one, annotations))]
+        if len(joined) > 1:
+            reason = f"{self.path} lists it under the ids {', '.join(joined)}; their annotations are joined."
+            findings.add("note", reason, path, stage)
+        return FoundPicture(path, pictures[0].name, size, annotations, refused, pictures[0].written)
 
 
 def refusal_of(content: Any) -> str:

@@ -110,6 +110,16 @@ def size_in(width: object, height: object) -> Size:
     return size if min(size) > 0 and size[0] * size[1] <= MAX_PIXELS else NO_SIZE
 
 
+def size_of_two(before: Size, here: Size, *, has_objects: bool) -> tuple[Size, str]:
+    """The stated size of a picture that is mentioned again, with objects; and why these are left out: the objects that it has
+    already are for another size. Empty where they are not, or there are none."""
+    if NO_SIZE in (before, here) or before == here:
+        return (before if here == NO_SIZE else here), ""
+    if not has_objects:
+        return here, ""
+    return before, f"The picture has {here[0]}x{here[1]} pixels here and {before[0]}x{before[1]}"
+
+
 def _same_shape(first: Size, second: Size) -> bool:
     """Whether one is the other scaled, each side rounded to whole pixels."""
     (width, height), (other_width, other_height) = first, second

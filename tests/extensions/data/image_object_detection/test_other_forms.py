@@ -203,6 +203,44 @@ def test_cvat_lists_a_picture_twice(images: Path, tmp_path: Path) -> None:
     assert "more than once" in found.only("note")[1]
 
 
+# -- a picture that is mentioned twice ------------------------------------------------------------------------------
+
+Mention = tuple[tuple[int, int] | None, tuple[int, ...]]  # the size that it states, and its box, if any
+
+
+def mentions(tmp_path: Path, how: str, first: Mention, second: Mention) -> Path:
+    """Annotations in which the picture a0.png is mentioned twice."""
+    both = (first, second)
+    if how == "coco":
+        listed = [entry(number, "a0.png", *(size or ())) for number, (size, _) in enumerate(both)]
+        corners = [(number, *box) for number, (_, box) in enumerate(both) if box]
+        return coco(tmp_path, listed, [boxed(number, x0, y0, x1 - x0, y1 - y0) for number, x0, y0, x1, y1 in corners], {5: "c"})
+    if how == "cvat":
+        images = []
+        for size, box in both:
+            stated = f'width="{size[0]}" height="{size[1]}"' if size else ""
+            sides = " ".join(f'{name}="{value}"' for name, value in zip(("xtl", "ytl", "xbr", "ybr"), box, strict=False))
+            images.append(f'<image name="a0.png" {stated}>' + f'<box label="c" {sides}/>' * bool(box) + "</image>")
+        return texts(tmp_path, {"c.xml": f"<annotations>{''.join(images)}</annotations>"}) / "c.xml"
+    header = "filename,width,height,xmin,ymin,xmax,ymax,class"
+    rows = [",".join(map(str, (*(size or ("", "")), *(box or ("",) * 4)))) for size, box in both]
+    return texts(tmp_path / "tables", {f"{place}.csv": f"{header}\na0.png,{row},c\n" for place, row in enumerate(rows)})
+
+
+@pytest.mark.parametrize("how", ["csv", "cvat", "coco"])
+def test_a_picture_of_two_sizes(tmp_path: Path, how: str) -> None:
+    images = pictures(tmp_path / "images", "a0.png")
+    whole, half = (WIDTH, HEIGHT), (WIDTH // 2, HEIGHT // 2)
+    small, large, same = (5, 10, 15, 20), (100, 60, 180, 90), (10, 20, 30, 40)
+    found = read(images, mentions(tmp_path, how, (half, small), (whole, large)))
+    assert found.corners("a0.png") == [same]  # as half of the picture, which is what its own mention states
+    assert "The picture has 200x100 pixels here and 100x50 before: 1 " in found.only("annotation")[1]
+    for mentioned in (((whole, small), (None, large)), ((None, small), (whole, large)), ((half, ()), (whole, large))):
+        found = read(images, mentions(tmp_path, how, *mentioned))
+        assert found.corners("a0.png") == [box for _, box in mentioned if box]
+        assert "annotation" not in found.kinds()
+
+
 # -- pictures that are turned ---------------------------------------------------------------------------------------
 
 

@@ -22,8 +22,8 @@ from digits.extensions.data.image_object_detection.boxes import Annotated, RawBo
 from digits.extensions.data.image_object_detection.formats.csv_columns import FORM, USUAL, Columns, is_header
 from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request
 from digits.extensions.data.image_object_detection.formats.words import yes_or_no
-from digits.extensions.data.images.frames import size_in
-from digits.extensions.data.images.sizes import NO_SIZE
+from digits.extensions.data.images.frames import size_in, size_of_two
+from digits.utils.values import counted
 
 DESCRIPTIONS = "class-descriptions"  # OpenImages: a machine's name and a person's a line
 LEVELS = 3  # folders above the table that are searched for them
@@ -91,7 +91,14 @@ def _add(
             continue
         kept = before or Annotated(picture.path, [], request.labels, found.are_shares, said.size)
         relative = found.are_shares if named else kept.relative
-        boxes[picture.path] = replace(kept, boxes=kept.boxes + named, refused=kept.refused + said.refused, relative=relative)
+        size, refused = kept.size, kept.refused + said.refused
+        if named and not relative:
+            size, differs = size_of_two(kept.size, said.size, has_objects=bool(kept.boxes))
+            if differs:
+                reason = f"{differs} before: {counted(len(named), 'box', 'boxes')} of {file} left out."
+                request.findings.add("annotation", reason, picture.path, request.stage)
+                named, refused = [], refused + len(named)
+        boxes[picture.path] = replace(kept, boxes=kept.boxes + named, refused=refused, relative=relative, size=size)
 
 
 def _read_file(file: str, pictures: FileNames, request: Request) -> _Found | None:
@@ -149,10 +156,10 @@ def _take(cells: list[str], line: int, columns: Columns, width: int, numbers: Nu
         return f"It has {len(cells)} columns, others have {width}. Put each box on a line, and text with commas between quotes."
     if columns.size:
         size = size_in(*(numbers(cells[place]) if place < len(cells) else None for place in columns.size))
-        if NO_SIZE not in (size, said.size) and size != said.size:
+        said.size, differs = size_of_two(said.size, size, has_objects=bool(said.boxes))
+        if differs:
             said.refused += 1
-            return f"The picture has {size[0]}x{size[1]} pixels here and {said.size[0]}x{said.size[1]} in a line before."
-        said.size = said.size if size == NO_SIZE else size
+            return f"{differs} in a line before."
     frame = [cells[place] for place in columns.frame]
     if not any(frame):
         return ""

@@ -24,7 +24,7 @@ from digits.extensions.data.files.text import xml_root
 from digits.extensions.data.image_object_detection.boxes import Annotated, RawBox, Reading, plain_class
 from digits.extensions.data.image_object_detection.formats.sources import Boxes, Request
 from digits.extensions.data.image_object_detection.formats.words import Corners, box_around, says_yes, turned_box
-from digits.extensions.data.images.frames import size_in
+from digits.extensions.data.images.frames import size_in, size_of_two
 from digits.utils.values import counted, is_digits
 
 ROOT = "annotations"
@@ -99,19 +99,32 @@ class _File:
             if not name:
                 self._note(f"Image {place} has no name; left out.")
                 continue
-            again = name in found
-            said = found.setdefault(name, Boxes(size=size_in(image.get("width"), image.get("height"))))
+            said = Boxes(size=size_in(image.get("width"), image.get("height")))
             for item in image:
                 self._add(item, item.get("label", ""), said, name)
-            if again:
-                said.boxes = list(dict.fromkeys(said.boxes))
-                reason = f"It lists {name} more than once: the boxes are joined, equal ones once."
-                self.request.findings.add("note", reason, self.file, self.request.stage)
+            if name in found:
+                self._join(found[name], said, name)
+            else:
+                found[name] = said
         self._tracks(root, found)
         if self.others:
             counts = ", ".join(f"{count} {shape}" for shape, count in self.others.most_common())
             self._note(f"Only boxes, and those around polygons, ellipses and masks, are read; left out: {counts}.")
         return found
+
+    def _join(self, before: Boxes, here: Boxes, name: str) -> None:
+        """Take in what is said of a picture that was listed before."""
+        before.refused += here.refused
+        differs = ""
+        if here.boxes:
+            before.size, differs = size_of_two(before.size, here.size, has_objects=bool(before.boxes))
+        if differs:
+            before.refused += len(here.boxes)
+            self._note(f"It lists {name} more than once. {differs} before: {counted(len(here.boxes), 'box', 'boxes')} left out.")
+            return
+        before.boxes = list(dict.fromkeys(before.boxes + here.boxes))
+        reason = f"It lists {name} more than once: the boxes are joined, equal ones once."
+        self.request.findings.add("note", reason, self.file, self.request.stage)
 
     def _tracks(self, root: Element, found: dict[str, Boxes]) -> None:
         size = size_in(root.findtext("meta//original_size/width"), root.findtext("meta//original_size/height"))
