@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from digits.errors import DataError
+from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS
 from tests.extensions.data.test_image_segmentation import SQUARE, label, lines, make, palette_mask, skipped
 
 BLACK, RED, GREEN = (0, 0, 0), (200, 0, 0), (0, 200, 0)
@@ -60,3 +62,24 @@ def test_a_known_label_set_is_read_by_its_colours_where_a_palette_has_them(tmp_p
     grey = palette_mask(SQUARE, [0, 0, 0, 1, 1, 1, 2, 2, 2])
     run = make(tmp_path, {"a": usual, "b": small, "c": grey}, label_set="voc")
     assert all((label(run, index) == SQUARE).all() for index in range(3))
+
+
+def test_one_colour_at_the_number_of_another_class(tmp_path: Path) -> None:
+    plane, renumbered = (128, 0, 0), [128, 0, 0, *BLACK]
+    masks = {"a": palette_mask(SQUARE % 2, renumbered), "b": palette_mask(SQUARE * 0, renumbered)}
+    masks |= {"c": palette_mask(SQUARE * 0, [*BLACK, *plane]), "d": palette_mask(SQUARE * 0 + 1, [*BLACK, 9, 9, 9])}
+    run = make(tmp_path, masks, label_set="voc")
+    (reason,) = skipped(run)
+    assert "b.png: its one number, 0, and the colour that its palette gives it, 128 0 0, are of different classes" in reason
+    assert [np.unique(label(run, row)).tolist() for row in range(3)] == [[0, 1], [0], [1]]
+    assert (label(run) == 1 - SQUARE % 2).all()
+
+
+@pytest.mark.parametrize("colours", [LABEL_SETS["voc"].colours, [BLACK]])
+def test_what_is_behind_the_end_of_a_palette_says_nothing(tmp_path: Path, colours: Sequence[tuple[int, int, int]]) -> None:
+    """VOC's 21 colours with a border of 255, and a palette of black alone."""
+    palette = [value for colour in colours for value in colour]
+    masks = {"a": palette_mask(np.array([0, 15, 255], np.uint8)[SQUARE], palette), "b": palette_mask(SQUARE * 0 + 255, palette)}
+    run = make(tmp_path, masks, label_set="voc")
+    assert (label(run) == np.array([0, 15, 255])[SQUARE]).all()
+    assert (label(run, 1) == 255).all()

@@ -21,7 +21,7 @@ from digits.utils.stored import Stored, check_size, read_stored, tiff_orientatio
 MOST_CLASSES = 255
 VALUES = 1 << 16
 BY_PALETTE, BY_KNOWN_COLOURS = "palette", "known colours"
-FEW_COLOURS = 2  # fewer known ones may be those of a palette by chance
+FEW_COLOURS = 2  # fewer known ones may be those of a palette by chance, and nothing tells which counts, they or their numbers
 TOGETHER = 4096  # colours that are compared at a time
 COLOUR_ADVICE = (
     "Choose the colour map from a text file, or one of the known label sets, or save the masks as class numbers. COCO's panoptic "
@@ -99,14 +99,19 @@ class MaskRules:
 
     def _from_palette(self, mask: np.ndarray, palette: Sequence[int], path: str) -> np.ndarray | None:
         """The classes (H, W) uint8 that the colours of a palette say; None where not all are known and need not be, so that the
-        numbers count. Raises LoadImageError for unknown ones."""
+        numbers count. Raises LoadImageError for unknown ones, and for a single one of another class than its number."""
         used = np.flatnonzero(np.bincount(mask.reshape(-1))).tolist()
         if used[-1] >= len(palette) // 3:
             return None
-        colours = {value: palette[3 * value] << 16 | palette[3 * value + 1] << 8 | palette[3 * value + 2] for value in used}
+        colours = {value: _colour_at(palette, value) for value in used}
         told = {value: self.colours.get(colour) for value, colour in colours.items()}
-        if self.by_palette == BY_KNOWN_COLOURS and (None in told.values() or len(told) < FEW_COLOURS):
-            return None
+        if self.by_palette == BY_KNOWN_COLOURS:
+            if None in told.values():
+                return None
+            told |= {value: self.values[value] for value in used if value in self.values and self._is_filler(palette, value)}
+            if len(told) < FEW_COLOURS:
+                self._check_agreement(used[0], told, colours, path)
+                return None
         unknown = next((value for value, number in told.items() if number is None), None)
         if unknown is not None:
             raise LoadImageError(
@@ -116,6 +121,23 @@ class MaskRules:
         numbers = np.zeros(VALUES, np.uint8)
         numbers[list(told)] = [number for number in told.values() if number is not None]
         return numbers[mask]
+
+    def _is_filler(self, palette: Sequence[int], value: int) -> bool:
+        """Whether a value's colour is that of another class, and stands at a number of that class too: behind the end of a short
+        palette all is black."""
+        colour = _colour_at(palette, value)
+        number = self.colours[colour]
+        own = [place for place, one in self.values.items() if one == number and 3 * place < len(palette)]
+        return self.values[value] != number and any(_colour_at(palette, place) == colour for place in own)
+
+    def _check_agreement(self, value: int, told: Mapping[int, int | None], colours: Mapping[int, int], path: str) -> None:
+        """Raises LoadImageError where the one number of a mask is of another class than its colour."""
+        if self.values.get(value, told[value]) != told[value]:
+            colour = colour_text(colours[value])
+            raise LoadImageError(
+                f"{path}: its one number, {value}, and the colour that its palette gives it, {colour}, are of different classes.",
+                advice="Save the masks with the palette of the label set, each colour at its own number.",
+            )
 
     def _from_values(self, mask: np.ndarray, path: str) -> np.ndarray:
         classes = self._table[mask]
@@ -204,6 +226,11 @@ def read_colours(path: str) -> np.ndarray:
 def colour_code(colour: tuple[int, int, int]) -> int:
     """A colour as one number."""
     return colour[0] << 16 | colour[1] << 8 | colour[2]
+
+
+def _colour_at(palette: Sequence[int], value: int) -> int:
+    """The colour of a value, as one number."""
+    return palette[3 * value] << 16 | palette[3 * value + 1] << 8 | palette[3 * value + 2]
 
 
 def colour_of(code: int) -> tuple[int, int, int]:
