@@ -426,6 +426,9 @@ COLOUR_MAPS = {
 }
 
 
+NAMES_OF_PLACES = ("1: cat", "1: dog", "2: car", "2: bus")  # a number of a group, as the masks do not have it
+
+
 @pytest.mark.parametrize("form", COLOUR_MAPS)
 def test_colour_maps_of_every_form(tmp_path: Path, form: str) -> None:
     file = lines(tmp_path / "map.txt", *COLOUR_MAPS[form])
@@ -453,6 +456,39 @@ def test_a_labels_file_with_values(tmp_path: Path) -> None:
     assert (label(run) == np.array([0, 1, 255])[SQUARE]).all()
     plain = lines(tmp_path / "l.txt", "2 door car", "4 door car", "bus")
     assert make(tmp_path, {"a": SQUARE}, class_labels_file=plain).info.class_labels == ("2 door car", "4 door car", "bus")
+
+
+def test_a_labels_file_that_names_a_value_twice(tmp_path: Path) -> None:
+    names = lines(tmp_path / "l.txt", "0: sky", "1: cat", "1: dog", "2: bird")
+    with pytest.raises(DataError, match="names the value 1 twice"):
+        make(tmp_path, {"a": SQUARE}, class_labels_file=names)
+    equal = lines(tmp_path / "l.txt", "0: sky", "1: cat", "1: cat", "2: bird")
+    run = make(tmp_path, {"a": SQUARE}, class_labels_file=equal)
+    assert (run.info.class_labels, run.problems()) == (("sky", "cat", "bird"), [])
+    assert (label(run) == SQUARE).all()
+    groups = lines(tmp_path / "l.txt", *NAMES_OF_PLACES)
+    by_places = make(tmp_path, {"a": np.array([0, 1, 3], np.uint8)[SQUARE]}, class_labels_file=groups)
+    assert by_places.info.class_labels == NAMES_OF_PLACES
+    assert "give several classes the number 1: classes are numbered by their places" in by_places.problems()[0]["reason"]
+    doors = lines(tmp_path / "l.txt", "2 door car", "2 door van")
+    assert make(tmp_path, {"a": SQUARE % 2}, class_labels_file=doors).info.class_labels == ("2 door car", "2 door van")
+
+
+def test_a_labels_file_with_values_and_one_that_it_lacks(tmp_path: Path) -> None:
+    names = lines(tmp_path / "l.txt", "0: sky", "7: road", "8: car")
+    masks = {name: np.array(values, np.uint8)[SQUARE] for name, values in {"a": (0, 7, 8), "b": (0, 7, 9)}.items()}
+    run = make(tmp_path, masks, class_labels_file=names)
+    assert run.info.class_labels == ("sky", "road", "car")
+    assert (label(run) == SQUARE).all()
+    assert ["b.png has the class number 9" in reason for reason in skipped(run)] == [True]
+
+
+@pytest.mark.parametrize("form", [{}, {"mask_threshold": 100}])
+def test_two_names_with_values_are_in_the_order_of_these(tmp_path: Path, form: dict[str, Any]) -> None:
+    names = lines(tmp_path / "l.txt", "255: cell", "0: back")
+    run = make(tmp_path, {"a": SQUARE % 2 * 255}, class_labels_file=names, **form)
+    assert run.info.class_labels == ("back", "cell")
+    assert (label(run) == SQUARE % 2).all()
 
 
 def test_values_without_a_name_are_said_before(tmp_path: Path) -> None:

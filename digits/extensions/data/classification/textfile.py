@@ -19,7 +19,7 @@ from digits.extensions.data.classification.lists import ListFile
 from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.classification.table import FORM as TABLE_FORM
 from digits.extensions.data.classification.table import ClassTable, read_classes
-from digits.extensions.data.files.class_names import check_number, in_order, read_labels
+from digits.extensions.data.files.class_names import are_marked, check_number, in_order, read_labels, said_twice, say_twice
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.names import FileNames, on_disk
 from digits.extensions.data.files.tables import is_table_file
@@ -120,6 +120,8 @@ class TextFileIngestion(ClassificationSource):
             reason = f"Its lines say other numbers than their places, e.g. {labels[0]!r}: classes have the numbers that they say."
             findings.add("class-names", reason, str(file))
             labels = ordered
+        elif are_marked(labels) and (twice := said_twice(labels)) is not None:
+            say_twice(twice, str(file), findings)
         for label, count in Counter(labels).items():
             if count > 1:
                 reason = f"It names {count} classes {label!r}, which stay apart by their numbers; by its name the first is meant."

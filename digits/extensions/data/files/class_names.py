@@ -4,15 +4,18 @@ numbers such a file has a class for."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from digits.errors import DataError
 from digits.extensions.data.files.names import plain
 from digits.extensions.data.files.text import lines_of
+from digits.extensions.data.images.findings import Findings
 from digits.utils.names import is_remark
 
 NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")  # a class's number and its name
+MARKED = re.compile(r"\d{1,5} *[:;,=\t]\s*[^\W\d]")  # the same, but neither `2 door car` nor `16:9`
 
 
 def read_labels(path: Path) -> list[str]:
@@ -30,11 +33,34 @@ def check_number(number: int, labels: int, where: str) -> None:
         )
 
 
+def numbered(labels: Sequence[str]) -> list[tuple[int, str]]:
+    """Number and name of each line of a labels file where all have both (`7: road`), equal lines once; empty where one lacks
+    them."""
+    found = [one for label in labels if (one := NUMBERED.fullmatch(label))]
+    return list(dict.fromkeys((int(one[1]), one[2]) for one in found)) if len(found) == len(labels) else []
+
+
+def are_marked(labels: Sequence[str]) -> bool:
+    """Whether lines that all have a number and a name cannot be names alone, as `2 door car` is one."""
+    return bool(labels) and all(MARKED.match(label) for label in labels)
+
+
+def said_twice(labels: Sequence[str]) -> int | None:
+    """The first number that has two names, in lines that all have a number and a name."""
+    counts = Counter(number for number, _ in numbered(labels))
+    return next((number for number, count in counts.items() if count > 1), None)
+
+
+def say_twice(number: int, file: str, findings: Findings) -> None:
+    """Say that a labels file gives a number to several classes, where it is read by its places."""
+    reason = f"Its lines give several classes the number {number}: classes are numbered by their places, from 0 on."
+    findings.add("class-names", reason, file)
+
+
 def in_order(labels: Sequence[str]) -> list[str]:
     """Class names that stand in another order than the numbers before them (`1 dog`, `0 cat`), in that of the numbers and without
     them; empty where they do not say numbers, or say them in their order."""
-    found = [NUMBERED.fullmatch(label) for label in labels]
-    names = {int(one[1]): one[2] for one in found if one is not None}
+    names = dict(numbered(labels))
     if len(names) < len(labels) or list(names) == sorted(names) or set(names) != set(range(len(labels))):
         return []
     return [names[number] for number in range(len(names))]

@@ -11,7 +11,7 @@ import numpy as np
 
 from digits.domain.datasets import IGNORED
 from digits.errors import DataError, LoadImageError
-from digits.extensions.data.files.class_names import NUMBERED, read_labels
+from digits.extensions.data.files.class_names import are_marked, numbered, read_labels, said_twice, say_twice
 from digits.extensions.data.image_segmentation import levels
 from digits.extensions.data.image_segmentation.colour_maps import read_colour_map
 from digits.extensions.data.image_segmentation.label_sets import LABEL_SETS, Colour
@@ -20,6 +20,7 @@ from digits.extensions.data.image_segmentation.masks import (
     BY_PALETTE,
     LOSSY_ADVICE,
     MOST_CLASSES,
+    VALUES,
     MaskRules,
     channels,
     colour_code,
@@ -150,13 +151,20 @@ def binary_names(wanted: Wanted) -> list[str]:
             f"{wanted.labels_file} names {counted(len(named), 'class', 'classes')}; there are two, background and object.",
             advice="Name these two, or leave the file out.",
         )
-    return names
+    return _named_of_two(names)
 
 
 def _counting(names: Sequence[str], wanted: Wanted) -> list[str]:
     """The names that count."""
     void = {word.lower() for word in wanted.void}
     return [name for name in names if name.lower() not in void]
+
+
+def _named_of_two(names: Sequence[str]) -> list[str]:
+    """The names of two classes, of lines with values (`255: cell`) in the order of these."""
+    if not are_marked(names) or said_twice(names) is not None:
+        return list(names)
+    return [name for _, name in sorted(numbered(names))]
 
 
 def _two_classes(names: Sequence[str], threshold: int, wanted: Wanted) -> Classes:
@@ -171,7 +179,7 @@ def _void_of_two(wanted: Wanted) -> dict[int, int]:
 
 def _black_and_white(found: Survey, names: list[str], wanted: Wanted, findings: Findings) -> Classes | None:
     """The classes of masks of 0 and 255 alone, or with values between them that only come from smoothing or JPEG."""
-    names = _counting(names, wanted)
+    names = _named_of_two(_counting(names, wanted))
     if len(names) not in (0, 2) or wanted.threshold == 0:
         return None
     void = _void_of_two(wanted)
@@ -231,7 +239,7 @@ def _of_names(found: Survey, lines: list[str], wanted: Wanted, findings: Finding
     _say_joined(names, numbers, wanted.labels_file, findings)
     values = dict(zip(keys, numbers, strict=True)) | dict.fromkeys(void, IGNORED)
     if beyond := sorted(seen - values.keys()):
-        hint = " Does the list lack a name for what is 0, the background?" if beyond == [len(lines)] else ""
+        hint = " Does the list lack a name for what is 0, the background?" if not listed and beyond == [len(lines)] else ""
         then = "They do not count." if wanted.unknown_void else "Masks with them are left out."
         reason = f"The masks have values without a name: {_listed(beyond)}. {then}{hint}"
         findings.add("mask", reason, wanted.labels_file)
@@ -291,14 +299,22 @@ def _of_palettes(found: Survey, names: list[str], wanted: Wanted, findings: Find
 
 
 def _values_and_names(lines: list[str], seen: set[int], wanted: Wanted, findings: Findings) -> list[tuple[int, str]]:
-    """A labels file that says the value of each class (`7: road`); empty where it does not, or the masks have others. A list that
-    leaves out 0 alone, which masks have, means the background with it."""
-    found = [NUMBERED.fullmatch(line) for line in lines]
-    rows = [(int(one[1]), one[2]) for one in found if one is not None and int(one[1]) < 1 << 16]
+    """A labels file that says the value of each class (`7: road`); empty where it does not, or the masks have others, unless
+    these do not fit its places either. A list that leaves out 0 alone, which masks have, means the background with it.
+
+    Raises DataError where a value has two names."""
+    rows, is_marked, twice = numbered(lines), are_marked(lines), said_twice(lines)
     keys = {value for value, _ in rows}
-    if len(keys) < len(lines) or not seen <= {0, *keys}:
+    if not rows or max(keys) >= VALUES or (len(keys) < len(lines) and not is_marked):
         return []
-    if seen <= keys:
+    fits_places = seen <= set(range(len(lines)))
+    if not seen <= {0, *keys} and (fits_places or not is_marked):
+        if twice is not None:
+            say_twice(twice, wanted.labels_file, findings)
+        return []
+    if twice is not None:
+        raise DataError(f"{wanted.labels_file} names the value {twice} twice.", advice="Give each value one line, with one name.")
+    if 0 in keys or 0 not in seen:
         return rows
     name = BINARY_NAMES[0]
     findings.add("mask", f"It does not name 0, which the masks have: it is called {name!r}.", wanted.labels_file)

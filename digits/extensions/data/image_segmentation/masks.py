@@ -90,9 +90,9 @@ class MaskRules:
             raise LoadImageError(f"{path} {LOSSY}.", advice=LOSSY_ADVICE)
         mask = values_of(stored, path)
         if self.threshold:
-            classes = (mask >= self.threshold).astype(np.uint8)
-            classes[self._table[mask] == IGNORED] = IGNORED
-            return classes, stored.orientation
+            two = (mask >= self.threshold).astype(np.uint8)
+            two[self._table[mask] == IGNORED] = IGNORED
+            return two, stored.orientation
         if self.by_palette and stored.palette and (classes := self._from_palette(mask, stored.palette, path)) is not None:
             return classes, stored.orientation
         return self._from_values(mask, path), stored.orientation

@@ -202,6 +202,14 @@ def test_a_labels_file_that_names_two_classes_alike(tmp_path: Path) -> None:
     assert "names 2 classes 'cat'" in run.problems()[0]["reason"]
 
 
+def test_a_labels_file_that_says_a_number_twice(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("0: cat\n0: dog\n1: car\n")
+    labels = {"textfile_local_labels_file": str(tmp_path / "labels.txt")}
+    run = run_of(tmp_path, "id,label\nx0,0\nx1,2\n", **labels)
+    assert classes(run) == {"x0.jpg": "0: cat", "x1.jpg": "1: car"}
+    assert "give several classes the number 0: classes are numbered by their places" in run.problems()[0]["reason"]
+
+
 def test_a_labels_file_that_says_numbers_in_another_order(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("1 dog\n0: cat\n")
     labels = {"textfile_local_labels_file": str(tmp_path / "labels.txt")}
