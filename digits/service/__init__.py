@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -43,7 +42,6 @@ class Service:
     jobs_dir: JobsDir
     store: JobStore
     read_models: dict[str, ReadModel] = field(default_factory=dict, repr=False, compare=False)  # by id
-    editing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)  # user.json and row together
 
     @classmethod
     def open(cls, settings: Settings, *, take_over: bool = False) -> Service:

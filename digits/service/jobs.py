@@ -27,10 +27,12 @@ from digits.domain.jobs import (
 from digits.errors import BadRequest, Conflict, Forbidden, NotFound, StorageError
 from digits.service import Service
 from digits.service.damage import require_records
+from digits.storage.files import cannot_write
 from digits.storage.folders import JobFolder
 from digits.storage.jobs.store import Job, JobQuery
 from digits.storage.modes import make_folder
 from digits.storage.publications import Publications
+from digits.utils.locks import locked
 from digits.utils.values import WHOLE, counted, shown, whole
 
 LARGEST_PRIORITY = 10**7
@@ -146,14 +148,26 @@ def edit(
         _check_text(field, text)
     if tags is not None:
         changes["tags"] = clean_tags(tags)
+    try:
+        with change_user(service, job, **changes):  # two tabs: what is in the file last is in the row too
+            return service.store.update(job.id, **changes)
+    except StorageError:
+        service.store.get(job.id)  # NotFound where somebody deletes it at this moment
+        raise
+
+
+@contextlib.contextmanager
+def change_user(service: Service, job: Job, **changes: Any) -> Iterator[None]:
+    """Change columns of the job's `user.json`, and keep every other process and thread from doing so until the block ends. Raises
+    StorageError."""
     folder = service.folder(job.id)
-    with service.editing:  # two tabs: what is in the file last is in the row too
+    with contextlib.ExitStack() as stack:
         try:
-            folder.write_user(replace(user_of(folder, job), **changes))
-        except StorageError:
-            service.store.get(job.id)  # NotFound where somebody deletes it at this moment
-            raise
-        return service.store.update(job.id, **changes)
+            stack.enter_context(locked(folder.path / ".user.lock"))
+        except OSError as error:
+            raise cannot_write(error, folder.user_file) from error
+        folder.write_user(replace(user_of(folder, job), **changes))
+        yield
 
 
 def regroup_many(service: Service, jobs: Sequence[Job], group: str) -> list[str]:
@@ -162,12 +176,11 @@ def regroup_many(service: Service, jobs: Sequence[Job], group: str) -> list[str]
     _check_text("group", group)
 
     def keep(job: Job) -> str:
-        folder = service.folder(job.id)
         try:
-            folder.write_user(replace(user_of(folder, job), group=group))
+            with change_user(service, job, group=group):
+                return ""
         except StorageError as error:
             return f"{job.name}: {error}"
-        return ""
 
     each = {job.id: job for job in jobs}
     with ThreadPoolExecutor(WRITERS) as writers:  # each file is synced, and a disk syncs many together as fast as one
@@ -291,7 +304,7 @@ def _place(service: Service, queue: list[Job], job_id: str) -> Job:
     else:
         wanted = {other.id: other.priority - 2 for other in after} | {job_id: middle - 1}
     with ThreadPoolExecutor(WRITERS) as writers:  # each file is synced, and a disk syncs many together as fast as one
-        list(writers.map(lambda item: _keep_priority(service, *item), wanted.items()))
+        list(writers.map(lambda other: _keep_priority(service, other, wanted[other.id]), (o for o in queue if o.id in wanted)))
     service.store.update_many({other: {"priority": priority} for other, priority in wanted.items()})
     return service.store.get(job_id)
 
@@ -302,13 +315,13 @@ def _in_order(jobs: Sequence[Job]) -> bool:
 
 
 def _set_priority(service: Service, job: Job, priority: int) -> Job:
-    _keep_priority(service, job.id, priority)
-    return service.store.update(job.id, priority=priority)
+    with change_user(service, job, priority=priority):
+        return service.store.update(job.id, priority=priority)
 
 
-def _keep_priority(service: Service, job_id: str, priority: int) -> None:
-    folder = service.folder(job_id)
-    folder.write_user(replace(folder.find_user() or user_of(folder, service.store.get(job_id)), priority=priority))
+def _keep_priority(service: Service, job: Job, priority: int) -> None:
+    with change_user(service, job, priority=priority):
+        pass
 
 
 def resume(service: Service, job: Job) -> None:

@@ -20,7 +20,7 @@ from digits.errors import StorageError
 from digits.service import Service, accounts, audit
 from digits.service.damage import damage_of
 from digits.service.files.uploads import drop_stale
-from digits.service.jobs import user_of
+from digits.service.jobs import change_user
 from digits.storage.damage import CHECKPOINT, PREVIOUS, previous_step
 from digits.storage.events import EventWriter, read_lines
 from digits.storage.files import atomic
@@ -91,7 +91,8 @@ def _job(service: Service, job: Job) -> Iterator[str]:
     damaged = {damage.file: damage for damage in damage_of(service, job)}
     if folder.user_file.name in damaged:
         yield from _write_anew(folder, damaged[folder.user_file.name], folder.user_file)
-        folder.write_user(user_of(folder, job))
+        with change_user(service, job):  # as the row has it
+            pass
     if folder.state_file.name in damaged:
         yield from _write_anew(folder, damaged[folder.state_file.name], folder.state_file)
         folder.write_state(state_of(job))

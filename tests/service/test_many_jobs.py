@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
-from digits.domain.jobs import Kind, Status
+import pytest
+
+from digits.domain.jobs import Kind, Status, UserColumns
 from digits.service import Service
 from digits.service import jobs as actions
+from digits.storage.folders import JobFolder
 from tests.builders import make_job
 
 
@@ -49,3 +55,34 @@ def test_those_that_ended_are_counted_and_the_others_aborted(service: Service) -
     assert actions.abort_many(service, [waits, ended]) == ["ended: Job not aborted"]
     assert service.store.get(waits.id).requested_action == "abort"
     assert service.store.get(ended.id).requested_action == ""
+
+
+@pytest.mark.parametrize("way", ["a group of many", "a place in the queue", "a name, by another process"])
+def test_what_two_change_of_a_job_at_once_is_both_kept(service: Service, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    job, other = make_job(service, name="job"), Service.open(service.settings)
+    write, writing = JobFolder.write_user, Event()
+
+    def write_slowly(folder: JobFolder, user: UserColumns) -> None:
+        if not writing.is_set():  # the first one
+            writing.set()
+            time.sleep(0.5)
+        write(folder, user)
+
+    monkeypatch.setattr(JobFolder, "write_user", write_slowly)
+    with ThreadPoolExecutor(1) as threads:
+        match way:
+            case "a group of many":
+                first = threads.submit(actions.regroup_many, service, [job], "new")
+            case "a place in the queue":
+                first = threads.submit(actions.reprioritize, service, job, "7")
+            case _:
+                first = threads.submit(actions.edit, other, job, name="new")
+        writing.wait()
+        actions.edit(service, job, notes="of the other tab")
+        first.result()
+    other.close()
+    kept, row = service.folder(job.id).user(), service.store.get(job.id)
+    changed = (kept.group, kept.priority, kept.name)
+    assert changed == (row.group, row.priority, row.name)
+    assert changed == {"a group of many": ("new", 0, "job"), "a place in the queue": ("", 7, "job")}.get(way, ("", 0, "new"))
+    assert kept.notes == row.notes == "of the other tab"
