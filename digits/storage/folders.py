@@ -52,7 +52,7 @@ class JobFolder:
     records_removed_file = _Below("records_removed.json")  # when its owner removed the records and kept the models
     result_file = _Below("result.json")
     finish_file = _Below("finish.json")  # its user wants the training to end at its next step, as done
-    extend_file = _Below("extend.json")  # for how many epochs in all a training that is done is to go on
+    extend_file = _Below("extend.json")  # for how many epochs in all a training that is done is to go on, and how many it had
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -119,16 +119,18 @@ class JobFolder:
         """Let the training end at its next step, as done. Raises StorageError."""
         write_json(self.finish_file, {"t": time.time()})
 
-    def request_extension(self, epochs: int) -> None:
-        """Note for how many epochs in all the training is to go on. Raises StorageError."""
-        write_json(self.extend_file, {"epochs": epochs, "t": time.time()})
+    def request_extension(self, epochs: int, before: int) -> None:
+        """Note for how many epochs in all the training is to go on, which has trained for `before`. Raises StorageError."""
+        write_json(self.extend_file, {"epochs": epochs, "before": before, "t": time.time()})
 
-    def extension(self) -> int:
-        """What `request_extension` noted last; 0: nothing (readable)."""
+    def extension(self) -> tuple[int, int]:
+        """What `request_extension` noted last: epochs in all, and before (0: an older version did not note that). Two zeros:
+        nothing (readable)."""
         try:
-            return int(read_json(self.extend_file)["epochs"])
-        except (StorageError, KeyError, TypeError, ValueError):
-            return 0
+            value = read_json(self.extend_file)
+            return int(value["epochs"]), int(value.get("before") or 0)
+        except (AttributeError, StorageError, KeyError, TypeError, ValueError):
+            return 0, 0
 
     def user(self) -> UserColumns:
         """Name, notes and so on; the job's id as its name where the file is lost."""

@@ -413,10 +413,10 @@ class Supervisor:
     def _extend(self, job: Job) -> None:
         """Let a training that is done go on for more epochs. Killed anywhere in here it is done again, and comes to the same."""
         folder = self.jobs_dir.folder(job.id)
-        epochs = folder.extension()
+        epochs, before = folder.extension()
         if job.status == Status.DONE and epochs:
             folder.finish_file.unlink(missing_ok=True)
-            before = folder.request().spec.get("epochs")
+            before = before or int(folder.request().spec["epochs"])
             folder.lengthen(epochs)
             index_folder(folder, self.store)  # queries find it by the new number
             summary = {**job.summary, "interrupted": f"it was extended from {before} to {epochs} epochs by the user"}

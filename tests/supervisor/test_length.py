@@ -47,7 +47,7 @@ def test_extended_it_goes_on_under_its_id_and_a_kill_changes_nothing(world: Worl
     world.supervise()
     world.until_ended(job)
     folder = world.service.folder(job.id)
-    folder.request_extension(5)
+    folder.request_extension(5, 3)
     folder.lengthen(5)  # and then kill -9: the row says nothing of it yet
     world.service.store.request_action(job.id, Action.EXTEND)
     world.supervise()
@@ -55,7 +55,7 @@ def test_extended_it_goes_on_under_its_id_and_a_kill_changes_nothing(world: Worl
     assert (folder.request().spec["epochs"], folder.request().form["train_epochs"]) == (5, "5")
     assert [found.id for found in world.service.store.query(JobQuery(query="train_epochs=5")).jobs] == [job.id]
     assert not folder.extend_file.exists()
-    assert "extended" in world.get(job).message
+    assert "it was extended from 3 to 5 epochs by the user" in world.get(job).message
     world.service.store.request_action(job.id, Action.EXTEND)  # nobody says for how long
     world.until(lambda: not world.get(job).requested_action)
     assert world.get(job).attempt == 2

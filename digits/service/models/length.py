@@ -48,10 +48,11 @@ def extend(service: Service, job: Job, epochs: int) -> int:
             f"{job.name} has no last state to go on from.",
             advice="Train a new model from its snapshot: choose that in the form.",
         )
-    total = trained_epochs(service, job) + epochs
+    before = trained_epochs(service, job)
+    total = before + epochs
     if total > MOST_EPOCHS:
         raise BadRequest(f"epochs is {epochs:,}, which makes {total:,}; a training has at most {MOST_EPOCHS:,}.")
-    folder.request_extension(total)
+    folder.request_extension(total, before)
     service.store.request_action(job.id, Action.EXTEND)
     return total
 

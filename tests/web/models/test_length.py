@@ -57,7 +57,7 @@ def test_a_training_that_is_done_is_extended(client: FlaskClient, service: Servi
     )
     said = client.post(address, data={"epochs": "2"}).json
     assert said == {"id": model.id, "epochs": 4, "message": "The training goes on, for 4 epochs in all."}
-    assert service.folder(model.id).extension() == 4
+    assert service.folder(model.id).extension() == (4, 2)
     assert service.store.get(model.id).requested_action == "extend"
     assert "about to change" in client.post(address, data={"epochs": "2"}).json["error"]["message"]
     service.store.update(model.id, requested_action="", status="A")
