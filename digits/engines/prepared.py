@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 
 from digits.engines.parity import EXPORT_SHAPE
+from digits.images.place import fill_of
 from digits.utils.resizing import centre_start
 
+PADS = ("fill", "half_crop")  # ways to resize that leave room around a picture
 COLOURS = {1: "L", 3: "RGB"}
 
 
 def preprocessing_of(meta: Mapping[str, Any], *, prepared: bool = True) -> dict[str, Any]:
-    """`mean` and `std` (a number for each channel, in stored units), `size` (height, width), `resize` (how the data set does
-    it), `resize_to` and `crop` where the middle is cut out afterwards, `channels`, `color`, `layout`, `dtype` and `range` of the
-    stored values. Of one that takes numbers in the place of pictures: only their shape.
+    """`mean` and `std` (a number for each channel, in stored units), `size` (height, width), `padding` (height, width) where the
+    data set pads first, `resize` (how it resizes then; `none`: it does not), `fill` where that pads too, `resize_to` and `crop`
+    where the middle is cut out afterwards, `channels`, `color`, `layout`, `dtype` and `range` of the stored values. Of one that
+    takes numbers in the place of pictures: only their shape.
 
     Of a file that takes `prepared` pictures, or of one that takes them as they are stored and does all this itself: then mean and
     scale change nothing, and `size` is the stored one.
@@ -32,11 +35,15 @@ def preprocessing_of(meta: Mapping[str, Any], *, prepared: bool = True) -> dict[
     how, image = meta["preparation"], meta.get("image") or {}
     channels, *stored = (int(side) for side in meta["stored_shape"])
     size = [int(side) for side in meta["input_shape"][1:]] if prepared else stored
+    padding = [int(side) for side in reversed(image.get("padding") or ()) if side]
+    mode = "none" if image.get("keep_size") else str(image.get("resize_mode") or "squash")
     return {
         "mean": _mean(how, channels) if prepared else [0.0] * channels,
         "std": [float(how.get("std", 1.0)) if prepared else 1.0] * channels,
         "size": size,
-        "resize": str(image.get("resize_mode") or "squash"),
+        **({"padding": padding} if padding else {}),
+        "resize": mode,
+        **({"fill": fill_of(image)} if mode in PADS else {}),
         "resize_to": stored,
         "crop": "centre" if prepared and size != stored else "none",
         "channels": channels,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from digits.worker.runtime import WorkerContext
 
 COMPARED = 3  # records of the validation that are compared together and one alone, beside made-up pictures
-CALIBRATED = 64  # records on which the ranges of 8 bits are measured
+CALIBRATED = 64  # records, evenly spaced in the sample, on which the ranges of 8 bits are measured
 
 
 def run(context: WorkerContext) -> None:
@@ -120,7 +120,8 @@ def _calibration(exporter: Exporter, sample: Sample | None) -> dict[str, Any]:
             f"{exporter.name} measures its ranges on validation pictures, and there are none of the model's size (any more).",
             advice="Choose a format of 32 bits.",
         )
-    return {"calibration": sample.features[:CALIBRATED]}
+    rows = np.linspace(0, len(sample.features) - 1, min(CALIBRATED, len(sample.features))).astype(np.int64)
+    return {"calibration": sample.features[rows]}
 
 
 def _report_difference(context: WorkerContext, difference: float, pictures: int, *, lossy: bool) -> None:

@@ -21,9 +21,13 @@ from digits.engines.pytorch.export_torchscript import TorchScriptExporter
 from digits.engines.pytorch.predictor import TorchPredictor
 from digits.engines.training.preprocessing import Preprocessing
 from digits.errors import BadRequest, ExportError
+from digits.images.arrays import resize_array
+from digits.images.place import FILLS, NOISE, Fit
+from digits.images.prepare import Preparation
 from digits.networks import catalog
 from digits.testing.exporters import ExporterContract
 from digits.testing.predictors import random_predictor
+from digits.utils.resizing import scaled, scaled_size
 
 POOLED = "nn.Conv2d(channels, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()"
 LIBRARY = ("torchvision/squeezenet1_1", "timm/mobilenetv3_small_050", "smp/fpn/mobilenet_v2")
@@ -135,6 +139,32 @@ def test_an_onnx_file_says_what_it_takes_and_takes_other_sizes_where_the_network
     stored = pixels[:, :, :10, :10]
     (found,) = plain.run(None, {"features": stored.astype(np.float32)})
     np.testing.assert_allclose(found, predictor.predict(stored)["output"], atol=1e-5)
+
+
+@pytest.mark.parametrize("sides", [(7, 11), (30, 25)])
+@pytest.mark.parametrize("mode", ["fill", "half_crop", "squash", "none"])
+def test_who_follows_the_metadata_of_an_onnx_file_prepares_as_the_data_set_does(
+    mode: str, sides: tuple[int, int], tmp_path: Path
+) -> None:
+    """A data set that pads to 20x14 (width, height) before it resizes, or that only pads, to 10x10."""
+    predictor = predictor_of(BRANCHES.replace("LAYER", "nn.Identity"))
+    fit = Fit(pad_width=10, pad_height=10) if mode == "none" else Fit(10, 10, mode, 20, 14, NOISE)
+    predictor.meta["image"] = fit.to_json() | {"channels": 1}
+    OnnxExporter().write(predictor, tmp_path, {})
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    how = json.loads(session.get_modelmeta().custom_metadata_map["preprocessing"])
+    pixels = np.random.default_rng(2).integers(0, 256, (*sides, 1), np.uint8)
+    height, width = how["padding"]
+    if sides[0] > height or sides[1] > width:
+        pixels = scaled(pixels, scaled_size(sides[::-1], (width, height), "fill"))
+    canvas = np.zeros((height, width, 1), np.uint8)
+    canvas[: pixels.shape[0], : pixels.shape[1]] = pixels
+    if how["resize"] != "none":
+        canvas = resize_array(canvas, *how["resize_to"], how["resize"], FILLS[how["fill"]] if "fill" in how else 0)
+    wanted = Preparation.from_json(predictor.meta["image"]).feature(
+        np.random.default_rng(2).integers(0, 256, (*sides, 1), np.uint8)
+    )
+    np.testing.assert_array_equal(canvas.transpose(2, 0, 1), wanted)
 
 
 def test_a_difference_that_is_no_number_is_the_worst() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,3 +197,26 @@ def test_an_exporter_of_a_package(trained, tmp_path, monkeypatch):
     assert json.loads((export_folder(model, made) / "export.json").read_text())["parity"] == 0
     with pytest.raises(PluginError, match="broken"):
         run(context_for(trained, 7, "broken"))
+
+
+def test_eight_bits_are_measured_on_pictures_of_the_whole_validation(tmp_path, monkeypatch):
+    """The validation is sorted: picture n of 150 is as bright as n."""
+    seen: list[np.ndarray] = []
+
+    class Calibrated(ProgramExporter):
+        calibrated = True
+
+        def write(self, predictor: Any, folder: Path, options: dict[str, Any]) -> list[Path]:
+            seen.append(options["calibration"])
+            return super().write(predictor, folder, options)
+
+    monkeypatch.setattr(export, "get_exporter", lambda *_: Calibrated())
+    jobs_dir = JobsDir(tmp_path)
+    jobs_dir.prepare()
+    features = np.broadcast_to(np.arange(158, dtype=np.uint8)[:, None, None, None] - 8, (158, 1, 12, 12)).copy()
+    data = make_dataset(jobs_dir.folder(DATASET_ID).path, features, np.arange(158) % 2, class_labels=("a", "b"), validation=150)
+    train_model(jobs_dir, data, MODEL_ID, TEXT)
+    run(context_for(jobs_dir, 1, "torch_export"))
+    brightness = seen[0][:, 0, 0, 0]
+    assert (len(brightness), brightness[0], brightness[-1]) == (64, 0, 149)
+    assert set(np.diff(brightness)) == {2, 3}, "evenly spaced"

@@ -177,9 +177,11 @@ def _input(meta: Mapping[str, Any]) -> str:
     to = "×".join(str(side) for side in steps["resize_to"])
     colour = {"RGB": "RGB", "L": "grey"}.get(steps["color"], f"{steps['channels']} channels")
     cut = ", the middle cut out" if steps["crop"] == "centre" else ""
+    padding = "×".join(str(side) for side in steps.get("padding", ()))
+    padded = f"padded to {padding} at the right and at the bottom, " if padding else ""
+    resized = "not resized" if steps["resize"] == "none" else f"brought to {to} (height×width, {steps['resize']})"
     return (
-        f"{said}. A picture, {colour}, is brought to {to} (height×width, {steps['resize']}){cut}, then `(x - mean) / std`:\n\n"
-        f"```json\n{json.dumps(steps)}\n```"
+        f"{said}. A picture, {colour}, is {padded}{resized}{cut}, then `(x - mean) / std`:\n\n```json\n{json.dumps(steps)}\n```"
     )
 
 

@@ -18,6 +18,7 @@ from digits.domain.exports import Export
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.archives import PLAIN, TEMPLATES, Archive, Member, file_member, file_stem, text_member, zip_archive
+from digits.service.models.thresholds import values_of, with_thresholds
 from digits.storage.exports import export_folder
 from digits.storage.jobs.store import Job
 from digits.storage.snapshots import snapshot_metadata
@@ -44,7 +45,7 @@ def package(service: Service, model: Job, export: Export, name: str) -> Archive:
     if name not in offered(export):
         raise BadRequest(f"{export.format} is not packed as {name[:40]!r}.", advice=f"There are {', '.join(makers)}, of ONNX.")
     folder = export_folder(service.folder(model.id), export)
-    meta = snapshot_metadata(service.folder(model.id).path / export.snapshot)
+    meta = with_thresholds(snapshot_metadata(service.folder(model.id).path / export.snapshot), values_of(service, model.id))
     found = Source(model, export, folder, meta)
     return zip_archive(f"{file_stem(model)}_epoch_{export.epoch:g}_{name}", makers[name](service, found))
 

@@ -22,12 +22,13 @@ from PIL import Image
 
 from digits.domain.exports import Export, ExportSpec
 from digits.domain.jobs import JobRequest, Kind, Resources, Status, UserColumns
-from digits.domain.training import TrainingSpec
+from digits.domain.training import TaskOptions, TrainingSpec
 from digits.engines.base import get_engine
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.archives import Archive, file_stem, model_archive
 from digits.service.models.packages import Source, package, triton_config
+from digits.service.models.thresholds import store_threshold
 from digits.storage.exports import exports_of
 from digits.storage.jobs.store import Job
 from digits.testing.runs import make_dataset, striped_pictures, train
@@ -58,18 +59,21 @@ runpy.run_path(script, run_name="__main__")
 def model(service: Service) -> Job:
     """A linear network on stripes, cropped and with a mean picture, exported as ONNX by a worker."""
     features, labels = striped_pictures(24, 12, seed=1, channels=3)
+    return exported(service, "classification", features, labels, crop_size=10)
+
+
+def exported(service: Service, task: str, features: np.ndarray, labels: np.ndarray, **settings: Any) -> Job:
     dataset = make_job(service, kind=Kind.DATASET, name="stripes", status=Status.DONE)
     folder = service.folder(dataset.id).path
-    make_dataset(folder, features, labels, class_labels=("left", "<right>"))
-    spec = TrainingSpec(dataset.id, "classification", network=TEXT, epochs=1, batch_size=8, seed=1, crop_size=10, val_interval=1)
+    kind = "index" if task == "classification" else "vector"
+    make_dataset(folder, features, labels, task=task, label_kind=kind, class_labels=("left", "<right>"))
+    spec = TrainingSpec(dataset.id, task, network=TEXT, epochs=1, batch_size=8, seed=1, val_interval=1, **settings)
     job = make_job(service, name=HOSTILE, status=Status.DONE, spec=spec.to_json(), framework="pytorch", parents=(dataset.id,))
     path = service.folder(job.id).path
     (path / "network.py").write_text(TEXT)
     train(folder, path, spec)
     wanted = ExportSpec(job.id, "snapshots/epoch_1.safetensors", 1.0, "onnx", "pytorch", dataset.id)
-    request = JobRequest(
-        "20260102-000000-0001", Kind.EXPORT, "Export", "classification", 0.0, {}, wanted.to_json(), (), Resources("export")
-    )
+    request = JobRequest("20260102-000000-0001", Kind.EXPORT, "Export", task, 0.0, {}, wanted.to_json(), (), Resources("export"))
     own = service.jobs_dir.folder(request.id)
     own.create(request, UserColumns("test"))
     context = WorkerContext(own, service.jobs_dir, request, 1, 1, (), 60)
@@ -126,6 +130,18 @@ def test_all_that_is_taken_away(service: Service, model: Job, tmp_path: Path) ->
     text = (tmp_path / "web" / "index.html").read_text()
     assert "<b>model" not in text
     assert "</script>" not in text.split('id="facts">')[1].split("<script")[0].replace("</script>\n", "")
+
+
+def test_the_page_counts_labels_from_the_thresholds_that_were_chosen(service: Service, tmp_path: Path) -> None:
+    features, labels = striped_pictures(24, 12, seed=1, channels=3)
+    truth = np.eye(2, dtype=np.float32)[labels]
+    model = exported(service, "multi_label", features, truth, options=TaskOptions(label_thresholds=(0.25, 0.75)))
+    store_threshold(service, model.id, "<right>", {"threshold": 0.125})
+    (made,) = exports_of(service.folder(model.id))
+    unpacked(package(service, model, made, "web"), tmp_path / "web")
+    text = (tmp_path / "web" / "index.html").read_text()
+    facts = json.loads(text.split('id="facts">')[1].split("</script>")[0])
+    assert facts["thresholds"] == [0.25, 0.125]
 
 
 def test_a_file_is_named_after_its_model(service: Service) -> None:
