@@ -160,7 +160,8 @@ def test_who_follows_the_metadata_of_an_onnx_file_prepares_as_the_data_set_does(
     canvas = np.zeros((height, width, 1), np.uint8)
     canvas[: pixels.shape[0], : pixels.shape[1]] = pixels
     if how["resize"] != "none":
-        canvas = resize_array(canvas, *how["resize_to"], how["resize"], FILLS[how["fill"]] if "fill" in how else 0)
+        rows, columns = how["resize_to"]
+        canvas = resize_array(canvas, rows, columns, how["resize"], FILLS[how["fill"]] if "fill" in how else 0)
     wanted = Preparation.from_json(predictor.meta["image"]).feature(
         np.random.default_rng(2).integers(0, 256, (*sides, 1), np.uint8)
     )

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ def test_eight_bits_are_measured_on_pictures_of_the_whole_validation(tmp_path, m
     class Calibrated(ProgramExporter):
         calibrated = True
 
-        def write(self, predictor: Any, folder: Path, options: dict[str, Any]) -> list[Path]:
+        def write(self, predictor: Any, folder: Path, options: Mapping[str, Any]) -> list[Path]:
             seen.append(options["calibration"])
             return super().write(predictor, folder, options)
 
