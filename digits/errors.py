@@ -39,9 +39,9 @@ class BadRequest(DigitsError):
 class PartlyDone(BadRequest):
     """Some of what was requested is refused, the rest is done; `done` is what the answer says of that."""
 
-    def __init__(self, message: str, done: Mapping[str, Any]) -> None:
-        self.done = dict(done)
-        super().__init__(message)
+    def __init__(self, message: str, *, advice: str = "", done: Mapping[str, Any] | None = None) -> None:
+        self.done = dict(done or {})
+        super().__init__(message, advice=advice)
 
 
 class FormErrors(BadRequest):
