@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -39,9 +40,7 @@ class BadRequest(DigitsError):
 class PartlyDone(BadRequest):
     """Some of what was requested is refused, the rest is done; `done` is what the answer says of that."""
 
-    def __init__(self, message: str, *, advice: str = "", done: Mapping[str, Any] | None = None) -> None:
-        self.done = dict(done or {})
-        super().__init__(message, advice=advice)
+    done: Mapping[str, Any] = MappingProxyType({})
 
 
 class FormErrors(BadRequest):

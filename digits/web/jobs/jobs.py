@@ -245,5 +245,7 @@ def _for_many(
     jobs, problems = job_actions.choose(service, arguments.texts("job_ids[]") or arguments.texts("job_ids"), user)
     problems += action(service, jobs)
     if problems:
-        raise PartlyDone(" ".join(problems), done=more)
+        refused = PartlyDone(" ".join(problems))
+        refused.done = more or {}
+        raise refused
     return _text(done, **(more or {}))
