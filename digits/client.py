@@ -98,8 +98,8 @@ class Client:
     def _points(self, job_id: str) -> Iterator[dict[str, Any]]:
         """By phase and name; of one of them in the order in which they were measured."""
         lines = list(csv.DictReader(io.StringIO(str(self.get(f"/models/{_part(job_id)}/metrics.csv")))))
-        names = list(dict.fromkeys(line["name"] for line in lines))
-        for line in sorted(lines, key=lambda line: (PHASES.index(line["phase"]), names.index(line["name"]))):
+        places = {name: place for place, name in enumerate(dict.fromkeys(line["name"] for line in lines))}
+        for line in sorted(lines, key=lambda line: (PHASES.index(line["phase"]), places[line["name"]])):
             if math.isfinite(value := float(line["value"] or "nan")):
                 step, epoch = int(line["step"]), float(line["epoch"])
                 yield {"id": job_id, "phase": line["phase"], "step": step, "epoch": epoch, "name": line["name"], "value": value}

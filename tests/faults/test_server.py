@@ -157,11 +157,18 @@ def assert_stopped_and_going_on(world: World, servers: Servers, job: Job, worker
     assert steps_of(world, job.id) == list(range(1, 61))
 
 
-def test_a_server_that_stops_its_jobs_too_leaves_them_to_go_on_from_their_checkpoints(world: World, servers: Servers) -> None:
-    job = world.job(steps=60, seconds=0.05)
-    server = servers.start("stop-jobs")
+def running(
+    world: World, servers: Servers, *options: str, steps: int = 60, stdin: int = subprocess.DEVNULL
+) -> tuple[Job, subprocess.Popen[bytes], int]:
+    """A job, the server that began it, and the pid of its worker, which is at it."""
+    job = world.job(steps=steps, seconds=0.05)
+    server = servers.start(*options, stdin=stdin)
     wait_for(lambda: world.get(job).progress > 0)
-    worker = world.get(job).pid
+    return job, server, world.get(job).pid
+
+
+def test_a_server_that_stops_its_jobs_too_leaves_them_to_go_on_from_their_checkpoints(world: World, servers: Servers) -> None:
+    job, server, worker = running(world, servers, "stop-jobs")
     server.send_signal(signal.SIGTERM)
     _, said = server.communicate(timeout=PATIENCE_SECONDS)
     assert server.returncode == 0
@@ -170,10 +177,7 @@ def test_a_server_that_stops_its_jobs_too_leaves_them_to_go_on_from_their_checkp
 
 
 def test_a_second_ctrl_c_on_a_terminal_stops_the_workers_too(world: World, servers: Servers, terminal: int) -> None:
-    job = world.job(steps=60, seconds=0.05)
-    server = servers.start(stdin=terminal)
-    wait_for(lambda: world.get(job).progress > 0)
-    worker = world.get(job).pid
+    job, server, worker = running(world, servers, stdin=terminal)
     server.send_signal(signal.SIGINT)
     read_until(server, b"1 job goes on. Press Ctrl-C again to stop what runs.")
     assert not is_gone(worker)
@@ -184,10 +188,7 @@ def test_a_second_ctrl_c_on_a_terminal_stops_the_workers_too(world: World, serve
 
 
 def test_one_ctrl_c_on_a_terminal_leaves_the_workers(world: World, servers: Servers, terminal: int) -> None:
-    job = world.job(steps=1000, seconds=0.05)
-    server = servers.start(stdin=terminal)
-    wait_for(lambda: world.get(job).progress > 0)
-    worker = world.get(job).pid
+    job, server, worker = running(world, servers, steps=1000, stdin=terminal)
     server.send_signal(signal.SIGINT)
     read_until(server, b"Press Ctrl-C again to stop what runs.")
     read_until(server, b"The server ends; 1 job goes on and is adopted at the next start.")

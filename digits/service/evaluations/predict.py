@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from digits import tasks
 from digits.domain.inference import Answering, main_output
-from digits.domain.training import TaskOptions
+from digits.domain.training import TaskOptions, same_epoch
 from digits.errors import BadRequest, Conflict, DataError, LimitExceeded
 from digits.ipc import messages
 from digits.ipc import supervisor_client as control
@@ -230,7 +230,7 @@ def request_predictor(service: Service, model: Job, snapshot: Snapshot, message:
     except messages.CommunicationError:
         answer = _exchanged(service, model, snapshot, message)
     loaded = answer.header.get("epoch", answer.header.get("meta", {}).get("epoch"))
-    if snapshot.is_between and loaded is not None and f"{float(loaded):g}" != f"{snapshot.epoch:g}":
+    if snapshot.is_between and loaded is not None and not same_epoch(float(loaded), snapshot.epoch):
         raise Conflict(
             f"The best snapshot of {model.name} is of epoch {loaded:g} by now, no longer of {snapshot.epoch:g}.",
             advice="Ask again.",
