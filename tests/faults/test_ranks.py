@@ -175,7 +175,7 @@ def test_a_rank_that_hangs_in_python_while_the_others_wait_is_said(tmp_path: Pat
 
 
 def test_trainings_outlive_a_server_that_is_killed_with_all_their_processes(world: World, tmp_path: Path) -> None:
-    job = a_training(world, [], epochs=4)
+    job = a_training(world, [("1", "step 3", "sleep")], epochs=10)
     servers = Servers(world.settings.jobs_dir, "real")
     try:
         first = servers.start()
