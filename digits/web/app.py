@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from pathlib import Path
 from typing import Any
 
-from flask import Flask, abort, send_from_directory
+from flask import Flask
 from flask_bootstrap import Bootstrap5
-from werkzeug.wrappers import Response
 
 import digits
 from digits.service import Service
 from digits.service.serving import Serving
+from digits.web.http import assets, formatting, icons, security
 from digits.web.http import errors as answers
-from digits.web.http import formatting, icons, security
 from digits.web.http.arguments import WholeNumber
 from digits.web.http.limits import LimitedRequest
 from digits.web.http.proxies import TrustedProxies
@@ -43,12 +41,6 @@ AREAS = (
     "models.tensorboard",
     "http.openapi",
 )
-VENDORED = {
-    "plotly.min.js": ("plotly", "package_data/plotly.min.js"),
-    "jquery.min.js": ("flask_bootstrap", "static/bootstrap4/jquery.min.js"),  # for plugins' own scripts
-    "angular.js": ("xstatic.pkg.angular", "data/angular.js"),  # for views with templates of AngularJS
-}
-A_YEAR = 31536000
 
 
 def create_app(service: Service) -> Flask:
@@ -65,7 +57,7 @@ def create_app(service: Service) -> Flask:
     answers.register(app)
     formatting.register(app)
     icons.register(app)
-    app.add_url_rule("/vendor/<path:name>", "vendor", _vendor)
+    assets.register(app)
     _register_areas(app)
     _add_json_folders(app)
     _add_globals(app, service)
@@ -122,16 +114,3 @@ def _add_globals(app: Flask, service: Service) -> None:
         has_endpoint=lambda name: name in app.view_functions,
         icon_base=icons.icon_base,
     )
-
-
-def _vendor(name: str) -> Response:
-    """A file that an installed package carries, served without importing the package."""
-    package, inside = VENDORED.get(name, ("", ""))
-    try:
-        spec = importlib.util.find_spec(package) if package else None
-    except ModuleNotFoundError:  # the package around it
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        abort(404)
-    path = Path(spec.submodule_search_locations[0]) / inside
-    return send_from_directory(path.parent, path.name, max_age=A_YEAR)

@@ -1,13 +1,12 @@
-"""Template filters and helpers: times, durations, sizes, versioned addresses of static files."""
+"""Template filters and helpers: times, durations, sizes."""
 
 from __future__ import annotations
 
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from flask import Flask, url_for
+from flask import Flask
 from markupsafe import Markup
 
 from digits import tasks
@@ -35,7 +34,6 @@ def register(app: Flask) -> None:
         "sort_of": sort_of,
     }
     app.jinja_env.filters.update(filters)
-    app.jinja_env.globals["asset"] = asset
 
 
 def sort_of(job: Job) -> str:
@@ -116,9 +114,3 @@ def job_pill(job: Any) -> Markup:
 def has_permission(job: Any, action: str = "edit") -> bool:
     """Whether the current user may edit or delete the job."""
     return may_edit(job)
-
-
-def asset(filename: str) -> str:
-    """Address of one of our static files, with its age in it so that a browser may keep it for ever."""
-    path = Path(__file__).parents[1] / "static" / filename
-    return url_for("static", filename=filename, v=f"{path.stat().st_mtime_ns // 10**6:x}")

@@ -25,7 +25,7 @@ CONVERTERS = {"WholeNumber": "integer", "FloatConverter": "number"}
 ERROR = {"$ref": "#/components/schemas/Error"}
 FORM_ERRORS = {"$ref": "#/components/schemas/FormErrors"}
 OPEN_INFERENCE_ERROR = {"type": "object", "properties": {"error": {"type": "string"}}}  # without it where `ready` is false
-HIDDEN = ("static", "bootstrap.static", "vendor")
+HIDDEN = ("static", "kept", "bootstrap.static", "vendor")
 
 
 def blueprint() -> Blueprint:

@@ -31,7 +31,7 @@ from digits.web.http.proxies import PROXY_HOST
 from digits.web.http.request import HOW_TO_GET_A_TOKEN, get_service, wants_json
 from digits.web.serving import admission
 
-STATIC_ENDPOINTS = frozenset({"static", "bootstrap.static", "vendor", "icon"})
+STATIC_ENDPOINTS = frozenset({"static", "kept", "bootstrap.static", "vendor", "icon"})
 OPEN_ENDPOINTS = STATIC_ENDPOINTS | {
     *("auth.login", "auth.login_json", "auth.log_in", "auth.log_in_json", "auth.logout", "system.health"),
     *("models.netron", "models.netron_file"),  # a package's files for a frame that has no cookies
