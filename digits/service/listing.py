@@ -192,8 +192,8 @@ def _add_seeds(service: Service, view: View, made: list[dict[str, Any]], lines: 
     """What the runs of a folded line say together."""
     of = _metric_of(service, view) or MetricName(metric)
     several = [job_id for ids in lines if len(ids) > 1 for job_id in ids]
-    ended = {job_id for job_id, job in service.store.find_many(several).items() if job.status == Status.DONE}
-    known = service.store.metric_values(list(ended), of)  # what runs have that go on, or ended too early, is none of the line
+    ended = service.store.done(several)
+    known = service.store.metric_values(sorted(ended), of)  # what runs have that go on, or ended too early, is none of the line
     for row, ids in zip(made, lines, strict=True):
         if len(ids) == 1:
             continue

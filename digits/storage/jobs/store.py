@@ -78,6 +78,15 @@ class JobReader:
                 found |= {job.id: job for job in _jobs(session, JobRow.id.in_(some), JobRow.deleted.is_(None))}
         return found
 
+    def done(self, job_ids: Collection[str]) -> set[str]:
+        """Those of the jobs that are done and not deleted."""
+        found: set[str] = set()
+        with self.engine.connect() as connection:
+            for some in _in_parts(job_ids):
+                of_them = (JobRow.id.in_(some), JobRow.status == Status.DONE, JobRow.deleted.is_(None))
+                found.update(connection.scalars(select(JobRow.id).where(*of_them)))
+        return found
+
     def reference_counts(self, dataset_ids: Collection[str]) -> dict[str, int]:
         """How many models each data set has; those without any are left out."""
         conditions = (JobRow.dataset_id.in_(dataset_ids), JobRow.kind == "model", JobRow.deleted.is_(None))
