@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from digits.cli import OF_A_FORM
+from digits.cli.model import train
 from digits.domain.events import AttemptEvent, ErrorEvent, MetricEvent, ProgressEvent, SnapshotEvent, WarningEvent
 from digits.domain.jobs import Status
 from digits.frameworks import available_frameworks
@@ -71,6 +74,29 @@ def test_the_form_fills_in_draws_and_warns(page: Page, context: BrowserContext, 
     page.fill("#learning_rate", "0.1, 0.01")
     expect(page.locator("#lr-chart .lines")).to_have_count(2)
     expect(page.locator("[data-create]")).to_have_text("Create 4 models")
+
+
+def test_what_is_copied_is_the_form(page: Page, context: BrowserContext, web_server: RunningServer, dataset: Job) -> None:
+    """The command is read by the command itself, and the request is what the form would send."""
+    name_yourself(context, web_server)
+    page.add_init_script("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.goto(f"{web_server.url}{NEW}?dataset={dataset.id}")
+    page.fill("#model_name", "it's $mine")
+    for is_shuffled in (True, False):
+        page.evaluate("(on) => { document.querySelector('#shuffle').checked = on; }", is_shuffled)
+        page.click("[data-copy-as=cli]")
+        command = shlex.split(page.evaluate("window.copied").replace("\\\n", ""))
+        assert command[:3] == ["digits", "model", "train"]
+        read = train.make_context("train", command[3:]).params
+        assert (read["dataset"], read["network"]) == (dataset.id, "lenet")
+        assert {option: read[OF_A_FORM + option] for option in ("model_name", "train_epochs")} == {
+            "model_name": "it's $mine",
+            "train_epochs": page.input_value("#train_epochs"),
+        }
+        assert read[OF_A_FORM + "shuffle"] in ((None, True) if is_shuffled else (False,))
+        page.click("[data-copy-as=curl]")
+        assert ("shuffle=false" in page.evaluate("window.copied")) is not is_shuffled
+        assert "boxes[]" not in page.evaluate("window.copied")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import { compact, number } from "./format.js";
 /** @typedef {{id: string, name: string} & Record<string, any>} Dataset as the form's page has it */
 
 const SKIPPED = new Set(["csrf_token", "dataset", "model_name", "method", "custom_network"]);
+const BOXES = "boxes[]"; // the names of all boxes of a form: browsers send those that are ticked
 const NO_OPTION = new Set(["standard_networks", "previous_networks", "pretrained_networks"]);
 /** @type {Record<string, string>} */
 const OPTION_NAMES = {
@@ -130,9 +131,12 @@ function dataHints(dataset, batch, report) {
 export function readForm(form, data, tab) {
   /** @type {Map<string, string[]>} */
   const fields = new Map();
-  for (const [name, value] of new FormData(form)) {
+  const sent = new FormData(form);
+  for (const [name, value] of sent) {
+    if (name === BOXES) continue;
     fields.set(name, [...(name === "select_gpus" ? fields.get(name) || [] : []), String(value)]);
   }
+  for (const name of sent.getAll(BOXES).map(String)) if (!fields.has(name)) fields.set(name, ["false"]); // not ticked
   const joined = [...fields].map(([name, values]) => /** @type {[string, string]} */ ([name, values.join(",")]));
   const written = joined.filter(([name, value]) => keep(name, value, data, tab));
   const value = (/** @type {string} */ name) => fields.get(name)?.[0] || "";
