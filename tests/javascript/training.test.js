@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isLog, levelOf } from "../../digits/web/static/js/charts/theme_plot.js";
 import { leftOut, plan } from "../../digits/web/static/js/charts/training_charts.js";
 import { FinerCurves, laidIn, withPart } from "../../digits/web/static/js/parts/finer_curves.js";
 import { smooth, smoothed } from "../../digits/web/static/js/parts/smoothing.js";
@@ -292,4 +293,16 @@ Deno.test("of ten thousand outputs some have a chart, and the others are counted
   assert.deepEqual(charts.slice(0, 2).map(({ key }) => key.split("-")[0]), ["loss", "accuracy"]);
   assert.ok(leftOut(state) > 9_900);
   assert.equal(leftOut(training({ loss: 1, accuracy: 0.5 })), 0);
+});
+
+Deno.test("an axis is logarithmic where it has a place for all its values", () => {
+  assert.equal(isLog(true, [1, 0.1, null, NaN]), true);
+  assert.equal(isLog(true, [1, 0]), true); // what is zero lies below any such axis
+  assert.equal(isLog(true, [1, -0.1]), false);
+  assert.equal(isLog(true, [null, 0]), false);
+  assert.equal(isLog(false, [1]), false);
+  assert.deepEqual(levelOf(71.5, false), { line: 71.5, text: 71.5 });
+  assert.deepEqual(levelOf(100, true), { line: 100, text: 2 });
+  assert.equal(levelOf(0, true), null);
+  assert.equal(levelOf(-0.04, true), null);
 });

@@ -5,7 +5,7 @@ import { el } from "../parts/elements.js";
 import { number } from "../parts/format.js";
 import { chartMenu } from "./chart_menu.js";
 import { smoothed } from "../parts/smoothing.js";
-import { colour, CONFIG, DrawnInView, followSize, layout, plain, plotly, token } from "./theme_plot.js";
+import { colour, CONFIG, DrawnInView, followSize, isLog, layout, levelOf, plain, plotly, token } from "./theme_plot.js";
 
 /** @typedef {(number | null)[]} Values */
 /** @typedef {{epoch: number[], step: number[], time: number[], values: Record<string, Values>,
@@ -63,8 +63,9 @@ export async function drawCurves(box, found, options) {
   const charts = names.map((name) => {
     const percent = found.metrics[name]?.unit === "%", factor = percent ? 100 : 1;
     const traces = runTraces(found, name, options, strokes, factor);
-    const y = { type: options.log && !percent ? "log" : "linear", ticksuffix: percent ? " %" : "" };
-    const shapes = baselineShapes(found, name, factor);
+    const log = !percent && isLog(options.log, traces.flatMap((trace) => trace.y));
+    const y = { type: log ? "log" : "linear", ticksuffix: percent ? " %" : "" };
+    const shapes = baselineShapes(found, name, factor, log);
     const shown = { showlegend: false, hovermode: "closest", shapes, uirevision: options.x };
     return {
       traces: [...bands(found, name, options, strokes, factor), ...traces],
@@ -201,11 +202,13 @@ function bands(found, name, options, strokes, factor) {
  * @param {any} found
  * @param {string} name
  * @param {number} factor
+ * @param {boolean} log
  */
-function baselineShapes(found, name, factor) {
+function baselineShapes(found, name, factor, log) {
   const values = [...new Set(Object.values(found.metrics[name]?.baseline ?? {}))];
-  if (values.length !== 1) return [];
-  const y = Number(values[0]) * factor;
+  const at = values.length === 1 && levelOf(Number(values[0]) * factor, log);
+  if (!at) return [];
+  const y = at.line;
   return [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: token("ink-3"), width: 1, dash: "dot" } }];
 }
 

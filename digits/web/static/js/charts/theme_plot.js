@@ -62,6 +62,32 @@ export function layout({ x = "", y = "", xaxis = {}, yaxis = {}, above = 0, ...m
 }
 
 /**
+ * Whether the axis of these values is logarithmic where that is wanted: one that has values below zero, which it has no place for,
+ * stays linear.
+ * @param {boolean} wanted
+ * @param {Iterable<number | null | undefined>} values
+ */
+export function isLog(wanted, values) {
+  let hasPositive = false;
+  for (const value of wanted ? values : []) {
+    if (typeof value !== "number" || !Number.isFinite(value)) continue;
+    if (value < 0) return false;
+    hasPositive ||= value > 0;
+  }
+  return hasPositive;
+}
+
+/**
+ * Where Plotly is to put a line and a text at a value of an axis: of a logarithmic one it takes texts at the value's logarithm.
+ * Null where the axis has no place for it.
+ * @param {number} value
+ * @param {boolean} log
+ * @returns {{line: number, text: number} | null}
+ */
+export const levelOf = (value, log) =>
+  !log ? { line: value, text: value } : value > 0 ? { line: value, text: Math.log10(value) } : null;
+
+/**
  * A text as it is: Plotly reads tags in names.
  * @param {string} text
  */

@@ -9,7 +9,7 @@ import { bestMark } from "./chart_marks.js";
 import { coursePlan, courseTraces } from "./course_charts.js";
 import { smooth, smoothed } from "../parts/smoothing.js";
 import { isOfClass, MEAN } from "../parts/training_state.js";
-import { colour, CONFIG, DrawnInView, followSize, layout, plain, plotly } from "./theme_plot.js";
+import { colour, CONFIG, DrawnInView, followSize, isLog, layout, plain, plotly } from "./theme_plot.js";
 
 /** @typedef {import("../parts/training_state.js").TrainingState} TrainingState */
 /** @typedef {(number | null)[]} Values */
@@ -47,7 +47,7 @@ export class TrainingCharts {
     const drawn = plan(state)
       .map((chart) => ({ chart, traces: this.tracesOf(withPart(state, this.finer?.parts.get(chart.key)), chart) }))
       .filter(({ traces }) => traces.length)
-      .map(({ chart, traces }) => ({ chart, traces, layout: this.layout(state, chart, named(traces)) })); // all before any is drawn
+      .map(({ chart, traces }) => ({ chart, traces, layout: this.layout(state, chart, traces) })); // all before any is drawn
     const order = drawn.map(({ chart }) => chart.key);
     for (const key of [...this.areas.keys()]) if (!order.includes(key)) this.remove(key, Plotly);
     for (const { chart } of drawn) this.addArea(chart, order, Plotly); // all places first: they share the width
@@ -180,23 +180,23 @@ export class TrainingCharts {
   /**
    * @param {TrainingState} state
    * @param {Chart} chart
-   * @param {number} count curves with a name
+   * @param {Trace[]} traces
    */
-  layout(state, { kind, names, unit, x = "epoch" }, count) {
-    const { log } = this.options();
+  layout(state, { kind, names, unit, x = "epoch" }, traces) {
+    const log = kind !== "accuracy" && isLog(this.options().log, traces.flatMap((trace) => trace.y));
     const best = state.best();
-    const marks = best && names.includes(best.name) ? bestMark(best, state) : {};
+    const marks = best && names.includes(best.name) ? bestMark(best, state, log) : {};
     const hasFew = state.curves.val.epoch.length < 2 && state.curves.train.epoch.length < 3;
     const range = state.epochs && hasFew ? { range: [0, Math.min(state.epochs, 1)] } : {};
     return layout({
       x,
       xaxis: { rangemode: "tozero", ...(x === "epoch" ? range : {}) },
       yaxis: {
-        type: log && kind !== "accuracy" ? "log" : "linear",
+        type: log ? "log" : "linear",
         rangemode: kind === "accuracy" || kind === "other" ? "normal" : "tozero",
         ticksuffix: unit,
       },
-      showlegend: count > 1,
+      showlegend: named(traces) > 1,
       uirevision: `${kind}-${log}`,
       ...marks,
     });
