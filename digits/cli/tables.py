@@ -20,7 +20,8 @@ COLOURS = {"success": "green", "info": "cyan", "warning": "yellow", "danger": "r
 
 
 def find_job(service: Service, name: str, *kinds: str) -> Job:
-    """The job with this id, else the newest with exactly this name, of the first of these kinds that has one. Raises NotFound."""
+    """The job with this id, else the newest with exactly this name, of the first of these kinds that has one; where several have
+    it that is said. Raises NotFound."""
     job = service.store.find(name)
     if job is not None and (not any(kinds) or job.kind in kinds):
         return job
@@ -30,6 +31,8 @@ def find_job(service: Service, name: str, *kinds: str) -> Job:
     if not matches:
         noun = "pretrained model" if kind == "pretrained" else kind or "job"
         raise NotFound(f"There is no {noun} {name!r}.", advice=f"`digits {kind or 'jobs'} list` shows what there is.")
+    if len(matches) > 1:
+        click.echo(f"{len(matches)} jobs are called {name!r}; taken is the newest, {matches[0].id}.", err=True)
     return matches[0]
 
 
