@@ -204,6 +204,28 @@ def test_a_video_that_is_dropped_lies_in_the_field_of_videos(
     expect(page.locator("#image_folder")).to_have_value("")  # a folder and a video exclude each other
 
 
+def test_what_is_dropped_and_not_taken_is_named(
+    page: Page, context: BrowserContext, web_server: RunningServer, training: Training
+) -> None:
+    name_yourself(context, web_server)
+    path = training.folder / "snapshots" / "epoch_1.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"weights")
+    page.goto(f"{training.url}#test")
+    drop = """(names) => { const all = new DataTransfer(); names.forEach((name) => all.items.add(new File(["x"], name)));
+        return all; }"""
+    for names, said in (
+        (["ant.jpg", "labels.txt", "clip.mp4"], "Not taken: labels.txt, clip.mp4. Only pictures are answered at once."),
+        (["one.mp4", "two.mp4"], "Not taken: two.mp4. A job has one video."),
+        (["a.txt", "b.doc"], "None of these is a picture: a.txt, b.doc."),
+    ):
+        page.dispatch_event("[data-dropzone]", "drop", {"dataTransfer": page.evaluate_handle(drop, names)})
+        expect(page.get_by_text(said)).to_be_visible()
+        page.locator("#try-tab-one").click()
+    with page.expect_request(lambda request: "upload" in request.url):  # an archive that is chosen is one that is dropped
+        page.locator("#image_file").set_input_files({"name": "many.zip", "mimeType": "application/zip", "buffer": b"PK"})
+
+
 def test_the_best_snapshot_is_what_is_downloaded_and_tried(
     page: Page, context: BrowserContext, web_server: RunningServer, training: Training
 ) -> None:

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { tokens } from "../../digits/web/static/js/parts/code_editor.js";
 import { fileName } from "../../digits/web/static/js/parts/downloads.js";
 import { asCommand, asRequest, describe, list } from "../../digits/web/static/js/parts/model_summary.js";
+import { usual } from "../../digits/web/static/js/room/second.js";
 import { messageOf, RequestError } from "../../digits/web/static/js/parts/request.js";
 
 const DATASET = {
@@ -88,4 +89,13 @@ Deno.test("what the server refuses is told in its own words", () => {
   assert.match(new RequestError(502, null).message, /proxy in front of digits does not reach it/);
   assert.match(new RequestError(413, { error: { message: "Larger than 5 MiB." } }).message, /^Larger than 5 MiB/);
   assert.equal(new RequestError(400, { error: { message: "No." } }).message, "No.");
+});
+
+Deno.test("beside a model stands the best snapshot that it does not show itself", () => {
+  const snapshots = [["1", false], ["2", true], ["3", false]].map(([choice, best]) => ({ choice, label: choice, best }));
+  assert.equal(usual(snapshots, ""), "2");
+  assert.equal(usual(snapshots, "1"), "2");
+  assert.equal(usual(snapshots, "2"), "3");
+  assert.equal(usual(snapshots.slice(1, 2), "2"), "2");
+  assert.equal(usual([], ""), "");
 });

@@ -92,7 +92,7 @@ export class PictureChoice {
   chooseFile() {
     if (!this.file.files?.length) return;
     const files = [...this.file.files], [file] = files;
-    if (files.length > 1 || isVideo(file)) {
+    if (files.length > 1 || isVideo(file) || ARCHIVE.test(file.name)) {
       this.file.value = "";
       return this.take(files.map((file) => ({ file, path: file.name })));
     }
@@ -179,10 +179,17 @@ export class PictureChoice {
   async take(files) {
     const isMany = files.some(({ file, path }) => path.includes("/") || ARCHIVE.test(file.name)) || files.length > MOST_AT_ONCE;
     if (isMany) return this.upload(files);
-    const pictures = files.map(({ file }) => file).filter(isPicture);
-    const video = files.map(({ file }) => file).find(isVideo);
-    if (!pictures.length && video) return this.setVideo(video);
-    if (!pictures.length) return toast(`${files[0].file.name} is no picture.`, "error");
+    const dropped = files.map(({ file }) => file);
+    const pictures = dropped.filter(isPicture), video = pictures.length ? undefined : dropped.find(isVideo);
+    const taken = video ? [video] : pictures;
+    const left = dropped.filter((file) => !taken.includes(file)).map(({ name }) => name);
+    if (!taken.length) {
+      return toast(left.length > 1 ? `None of these is a picture: ${left.join(", ")}.` : `${left} is no picture.`, "error");
+    }
+    if (left.length) {
+      toast(`Not taken: ${left.join(", ")}. ${video ? "A job has one video." : "Only pictures are answered at once."}`, "error");
+    }
+    if (video) return this.setVideo(video);
     if (pictures.length === 1) {
       this.setFile(pictures[0]);
       return this.ask(null);

@@ -7,6 +7,16 @@ import { request } from "../parts/request.js";
 /** @typedef {{choice: string, label: string, best: boolean}} Snapshot */
 /** @typedef {{id: string, name: string, same_classes: boolean, same_dataset: boolean, snapshots: Snapshot[]}} Model */
 
+/**
+ * The snapshot that is proposed: the best, or of the first model itself the best, or else the last, of those it does not use.
+ * @param {Snapshot[]} snapshots
+ * @param {string} used choice of the first; empty: of another model
+ */
+export function usual(snapshots, used) {
+  const others = snapshots.filter(({ choice }) => choice !== used);
+  return (others.find(({ best }) => best) ?? others.at(-1) ?? snapshots[0])?.choice ?? "";
+}
+
 export class SecondModel {
   /**
    * @param {HTMLFormElement} form
@@ -16,6 +26,7 @@ export class SecondModel {
     this.own = form.dataset.model ?? "";
     this.models = find("[name=second]", form, HTMLSelectElement);
     this.epochs = find("[name=second_epoch]", form, HTMLSelectElement);
+    this.first = find("[data-snapshot]", form, HTMLSelectElement);
     /** @type {Map<string, Model>} */
     this.known = new Map();
     this.models.addEventListener("change", () => {
@@ -27,7 +38,7 @@ export class SecondModel {
 
   async open() {
     const { models } = /** @type {{models: Model[]}} */ (await request(`/models/${this.own}/seconds.json`));
-    for (const model of models) this.add(model);
+    for (const model of models) if (model.id !== this.own || model.snapshots.length > 1) this.add(model);
     this.drawEpochs(this.epochs.value);
   }
 
@@ -57,8 +68,9 @@ export class SecondModel {
   drawEpochs(chosen) {
     const model = this.known.get(this.models.value);
     const snapshots = model?.snapshots ?? [];
+    const wanted = chosen || usual(snapshots, this.models.value === this.own ? this.first.value : "");
     const options = snapshots.map(({ choice, label, best }) =>
-      el("option", { value: choice, selected: chosen ? choice === chosen : best }, `Epoch ${label}${best ? " (best)" : ""}`)
+      el("option", { value: choice, selected: choice === wanted }, `Epoch ${label}${best ? " (best)" : ""}`)
     );
     if (chosen && !snapshots.some(({ choice }) => choice === chosen)) {
       options.push(el("option", { value: chosen, selected: true }, `Epoch ${chosen}`));
