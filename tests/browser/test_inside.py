@@ -43,6 +43,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str
         server.server_close()
 
 
+def test_a_long_matrix_is_no_hairline(page: Page, context: BrowserContext, world: tuple[World, str, Job]) -> None:
+    _, url, model = world
+    context.add_cookies([{"name": "username", "value": USER, "url": url}])
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(f"{url}/models/{model.id}/inside")
+    page.get_by_label("Search layers").fill("linear")
+    page.locator(".layer-row").click()
+    drawing = page.get_by_alt_text("Weights of 2")  # 2 by 80
+    expect(drawing).to_have_class("drawing flat")
+    size = drawing.bounding_box()
+    assert size is not None
+    assert size["height"] > 60
+    assert size["width"] > 200
+
+
 def test_a_layer_why_and_vectors(page: Page, context: BrowserContext, world: tuple[World, str, Job]) -> None:
     made, url, model = world
     context.add_cookies([{"name": "username", "value": USER, "url": url}])

@@ -5,7 +5,7 @@ import { el, find, icon } from "../parts/elements.js";
 import { compact, counted, measured } from "../parts/format.js";
 import { url } from "../parts/request.js";
 import { debounced } from "../parts/timing.js";
-import { failed, sideTitle } from "./state.js";
+import { failed, sideTitle, stretched } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Side} Side */
@@ -216,7 +216,7 @@ export class LayersView {
         ? el(
           "a",
           { href: image, download: `${layer.name}-${of}.png`, title: "Save the picture" },
-          el("img", { class: "drawing", src: image, alt: what }),
+          drawn(image, what),
         )
         : el("div", { class: "empty" }, el("p", { class: "mb-0" }, drawing.reason || "Nothing is drawn.")),
       image && layer.name !== "data" && this.scale(of, facts, drawing),
@@ -301,4 +301,16 @@ function histogram({ histogram: found, min, max }, large = false) {
     "aria-label": `Histogram from ${measured(min)} to ${measured(max)}`,
   }, ...counts.map(bar));
   return large ? el("div", {}, bars, el("div", { class: "scale" }, measured(min), el("span", {}), measured(max))) : bars;
+}
+
+/**
+ * A drawing; rows and columns of a long matrix stay thick enough to be seen.
+ * @param {string} src
+ * @param {string} alt
+ */
+function drawn(src, alt) {
+  const image = el("img", { class: "drawing", alt });
+  image.onload = () => image.classList.add(...stretched(image.naturalWidth, image.naturalHeight));
+  image.src = src;
+  return image;
 }

@@ -118,3 +118,12 @@ export async function keepPicture(file) {
   const entry = found.entries.find((/** @type {{folder: boolean}} */ one) => !one.folder);
   return String(entry ? entry.path : upload.path);
 }
+
+const LONGEST = 8; // times the other side; what is longer is drawn without its aspect ratio
+
+/**
+ * The classes of a drawing of so many pixels that would be a hairline.
+ * @param {number} width
+ * @param {number} height
+ */
+export const stretched = (width, height) => width > LONGEST * height ? ["flat"] : height > LONGEST * width ? ["tall"] : [];

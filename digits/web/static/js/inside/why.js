@@ -3,7 +3,7 @@
 
 import { el, find, pageData } from "../parts/elements.js";
 import { fixed, measured } from "../parts/format.js";
-import { failed, sideTitle } from "./state.js";
+import { failed, sideTitle, stretched } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Side} Side */
@@ -161,9 +161,13 @@ export class WhyView {
       ...(total !== null && difference !== null ? [["Sum of the map", `${measured(total)} of ${measured(difference)}`]] : []),
       ["Computed in", `${fixed(found.seconds, 2)} s`],
     ];
+    const long = stretched(...size);
     const stage = el(
       "div",
-      { class: `why-stage${Math.max(...size) < 96 ? " small" : ""}`, style: `aspect-ratio: ${size[0]} / ${size[1]}` },
+      {
+        class: ["why-stage", ...(Math.max(...size) < 96 ? ["small"] : []), ...long].join(" "),
+        style: long.length ? "" : `aspect-ratio: ${size[0]} / ${size[1]}`,
+      },
       el("img", { src: image, alt: "The picture as the network gets it" }),
       el("img", { class: "heat", src: maps[colours], alt: `What speaks for ${target?.label ?? "it"}` }),
       target?.box && boxOver(target.box, size),
