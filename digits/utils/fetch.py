@@ -17,7 +17,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from digits.errors import LoadImageError
-from digits.utils.values import boolean
+from digits.utils.values import boolean, sizeof_fmt
 
 TIMEOUT_SECONDS = 6.0
 MAX_BYTES = 64 * 2**20
@@ -60,7 +60,7 @@ def download(
         while chunk := response.read1(CHUNK):
             count += len(chunk)
             if count > most:
-                raise LoadImageError(f"{url} is larger than {most // 2**20} MiB.")
+                raise LoadImageError(f"{url} is larger than {sizeof_fmt(most)}.")
             seconds = time.monotonic() - began
             if seconds > ALL_SECONDS and count < LEAST_RATE * seconds:
                 raise LoadImageError(f"{url} comes too slowly: {count:,} bytes in {seconds:.0f} s.")
@@ -197,5 +197,5 @@ def _body(url: str, response: http.client.HTTPResponse, most: int) -> bytes:
     _check_answer(url, response)
     body = response.read(most + 1)
     if len(body) > most:
-        raise LoadImageError(f"{url} is larger than {most // 2**20} MiB.")
+        raise LoadImageError(f"{url} is larger than {sizeof_fmt(most)}.")
     return body

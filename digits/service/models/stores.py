@@ -33,6 +33,7 @@ from digits.storage.thresholds import FILE as THRESHOLDS
 from digits.utils.confinement import Confinement
 from digits.utils.fetch import fetch
 from digits.utils.names import is_address
+from digits.utils.values import shown, sizeof_fmt
 
 MASTER, AUX = "master.json", "aux.json"
 MOST_JSON = 1 << 20  # bytes of master.json, info.json, aux.json, an index page
@@ -94,6 +95,13 @@ def read_stores(service: Service, refresh: bool = False) -> list[Store]:
         return list(pool.map(lambda place: read_store(place, refresh), places))
 
 
+def read_one(service: Service, place: str, refresh: bool = False) -> Store:
+    """One of the stores. NotFound for an address that the setting does not name: nothing else is asked."""
+    if place not in store_places(service):
+        raise NotFound(f"There is no store {shown(place)}.", advice="The setting model_store_url names the stores.")
+    return read_store(place, refresh)
+
+
 def read_store(place: str, refresh: bool = False) -> Store:
     """One store, by its address or folder; one that cannot be read has an `error`."""
     known, at = _known.get(place, (None, 0.0))
@@ -110,8 +118,9 @@ def read_store(place: str, refresh: bool = False) -> Store:
 
 def find_model(service: Service, model_id: str) -> StoreModel:
     """The model of a store with this id. NotFound where no store offers it (any more)."""
-    stores = read_stores(service)
-    for model in (model for store in stores for model in store.models):
+    known = [_known[place][0] for place in store_places(service) if place in _known]  # a slow one holds up no other
+    stores = [] if any(model.id == model_id for store in known for model in store.models) else read_stores(service)
+    for model in (model for store in stores or known for model in store.models):
         if model.id == model_id:
             return model
     said = " ".join(store.error for store in stores if store.error)
@@ -169,10 +178,12 @@ def _read(place: str) -> Store:
 
 def _children(place: str) -> tuple[str, list[str]]:
     """What a store says and the names of its folders: of `master.json`, or of the links of an index page, or of the folder."""
+    began = time.monotonic()
     try:
         value = json.loads(_bytes(place, "", MASTER))
     except LoadImageError as error:
-        listed = _listed(place)
+        is_slow = time.monotonic() - began >= SECONDS  # so would its index be
+        listed = None if is_slow else _listed(place)
         if listed is None:
             raise BadRequest(f"The store {place} cannot be read: {error.message}", advice="Is the address right?") from error
         return "", listed
@@ -267,7 +278,7 @@ def _bytes(place: str, child: str, name: str, seconds: float = 0.0) -> bytes:
         said = "it is a link that leads out of the store" if isinstance(error, Forbidden) else error.strerror or error
         raise LoadImageError(f"{where} cannot be read: {said}.") from error
     if len(data) > MOST_JSON:
-        raise LoadImageError(f"{where} is larger than {MOST_JSON >> 20} MiB.")
+        raise LoadImageError(f"{where} is larger than {sizeof_fmt(MOST_JSON)}.")
     return data
 
 

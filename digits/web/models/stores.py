@@ -36,13 +36,18 @@ def index() -> Any:
 
 @describes(
     json=True,
-    arguments={"refresh": "1: ask the stores again; else what they said within a day counts.", "search": "Words of the models."},
+    arguments={
+        "refresh": "1: ask the stores again; else what they said within a day counts.",
+        "search": "Words of the models.",
+        "store": "Address of the one that is meant, as the setting has it; blank: all. A slow one is waited for.",
+    },
     answer=ANSWER,
 )
 @needs(Scope.READ)
 def models() -> Any:
     """What the stores offer."""
-    found = stores.read_stores(get_service(), arguments.flag("refresh"))
+    service, again, place = get_service(), arguments.flag("refresh"), arguments.text("store")
+    found = [stores.read_one(service, place, again)] if place else stores.read_stores(service, again)
     return json_answer({store.base: store.to_json(arguments.text("search")) for store in found})
 
 

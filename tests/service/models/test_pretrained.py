@@ -31,7 +31,7 @@ from digits.domain.events import LogEvent
 from digits.domain.jobs import Kind, Status
 from digits.domain.training import TrainingSpec
 from digits.engines.base import NetworkContext, get_engine
-from digits.errors import DataError, FormErrors, StorageError
+from digits.errors import DataError, FormErrors, NotFound, StorageError
 from digits.service import Service
 from digits.service.models import pretrained, stores
 from digits.service.models.archives import model_archive
@@ -384,6 +384,14 @@ def test_a_store_that_is_slow_or_away_costs_its_own_entry(service: Service, shop
     for slow in dripping():
         both = replace(service, settings=replace(service.settings, model_store_url=f"{slow}, {away},{shop}"))
         found = {store.base: store for store in stores.read_stores(both, refresh=True)}
+    with pytest.raises(NotFound, match="There is no store"):
+        stores.read_one(both, "http://127.0.0.1/another")
+    asked: list[str] = []
+    read = stores._read
+    monkeypatch.setattr(stores, "_read", lambda place: asked.append(place) or read(place))  # type: ignore[func-returns-value]
+    assert stores.read_one(both, str(shop), refresh=True).models == found[str(shop)].models
+    assert stores.find_model(both, found[str(shop)].models[0].id) == found[str(shop)].models[0]
+    assert asked == [str(shop)], "no other is waited for"
     assert "was not there whole after 0.2 s" in found[slow].error
     assert "cannot be fetched" in found[away].error
     assert [model.folder for model in found[str(shop)].models] == ["stripes"]

@@ -15,24 +15,35 @@ import { below, request, url } from "../parts/request.js";
 const WATCH_MS = 700;
 const WIDE = "d-none d-md-table-cell"; // columns that a phone has no room for
 const card = perhaps("[data-store]");
-/** @type {Store[]} */
-let stores = [];
+const places = /** @type {string[]} */ (JSON.parse(card?.dataset.places ?? "[]"));
+/** @type {Map<string, Store | null>} by address; null: it has not answered yet */
+const stores = new Map();
 
-/** @param {boolean} again */
+/**
+ * Each store is asked on its own, so that a slow one hides no other.
+ * @param {boolean} again
+ */
 async function read(again) {
-  if (!card) return;
-  try {
-    stores = Object.values(await request(`${below(card.dataset.models ?? "")}${again ? "?refresh=1" : ""}`));
+  for (const place of places) stores.set(place, null);
+  show();
+  await Promise.all(places.map(async (place) => {
+    const asked = new URLSearchParams({ store: place, ...(again ? { refresh: "1" } : {}) });
+    try {
+      const answer = await request(`${below(card?.dataset.models ?? "")}?${asked}`);
+      stores.set(place, Object.values(answer)[0]);
+    } catch (error) {
+      const said = /** @type {Error} */ (error).message;
+      stores.set(place, { base_url: place, welcome_msg: "", model_list: [], error: said });
+    }
     show();
-  } catch (error) {
-    find("[data-stores]").replaceChildren(el("div", { class: "alert alert-danger m-3", role: "alert" }, String(error)));
-  }
+  }));
 }
 
 function show() {
   const words = /** @type {HTMLInputElement} */ (find("#store-search")).value.toLowerCase().split(/\s+/).filter(Boolean);
   let count = 0;
-  const parts = stores.flatMap((store) => {
+  const parts = [...stores].flatMap(([place, store]) => {
+    if (!store) return [el("p", { class: "muted p-3 mb-0" }, el("strong", {}, place), " is asked …")];
     const models = store.model_list.filter((model) => {
       const said = [model.dir_name, ...Object.values(model.info), ...Object.values(model.aux)].join(" ").toLowerCase();
       return words.every((word) => said.includes(word));
