@@ -8,13 +8,13 @@ import { request } from "../parts/request.js";
 /** @typedef {{id: string, name: string, same_classes: boolean, same_dataset: boolean, snapshots: Snapshot[]}} Model */
 
 /**
- * The snapshot that is proposed: the best, or of the first model itself the best, or else the last, of those it does not use.
- * @param {Snapshot[]} snapshots
+ * The snapshot that is proposed: the best, or of the first model itself the best, or else the newest, of those it does not use.
+ * @param {Snapshot[]} snapshots the newest first
  * @param {string} used choice of the first; empty: of another model
  */
 export function usual(snapshots, used) {
   const others = snapshots.filter(({ choice }) => choice !== used);
-  return (others.find(({ best }) => best) ?? others.at(-1) ?? snapshots[0])?.choice ?? "";
+  return (others.find(({ best }) => best) ?? others[0] ?? snapshots[0])?.choice ?? "";
 }
 
 export class SecondModel {
