@@ -91,12 +91,12 @@ def best_class(scores: np.ndarray, axis: int) -> np.ndarray:
     return np.where((scores < np.inf).all(axis=axis), scores.argmax(axis=axis), NO_CLASS)
 
 
-def dice_of_objects(predicted: np.ndarray, truth: np.ndarray, ignored: int = IGNORED) -> float | None:
-    """Dice in [0, 1] of one picture, classes (H, W) against classes (H, W): the mean over the classes but 0, the background,
-    that are in either; None: no such class. Pixels labelled `ignored`, or less than 0, do not count."""
-    kept = (truth != ignored) & (truth >= 0)
-    made, real = predicted[kept], truth[kept]
-    none = int(np.array(NO_CLASS).astype(made.dtype))
-    classes = sorted((set(np.unique(made).tolist()) | set(np.unique(real).tolist())) - {0, none})
-    found = [2 * int(((made == c) & (real == c)).sum()) / int((made == c).sum() + (real == c).sum()) for c in classes]
-    return sum(found) / len(found) if found else None
+def dice_of_picture(
+    predicted: np.ndarray, truth: np.ndarray, class_labels: Sequence[str], ignored: int = IGNORED
+) -> float | None:
+    """`mean_dice` of one picture, classes (H, W) against classes (H, W): the mean over the classes, a background as well, that
+    are in either; None where no pixel counts."""
+    metric = Overlap(class_labels, ignored)
+    metric.update(predicted[None], truth[None])
+    value = metric.compute()["mean_dice"]
+    return value if np.isfinite(value) else None

@@ -136,14 +136,15 @@ class Segmentation(Task):
     def describe_output(
         self, output: np.ndarray, truth: np.ndarray | None, labels: Labels, options: TaskOptions | None = None
     ) -> dict[str, Any]:
-        """`map`, the address of the classes (H, W), and `dice` in [0, 1] against a truth (1, H, W): mean over the classes but
-        0 that are in the picture or its prediction; None: no such class."""
+        """`map`, the address of the classes (H, W), and `dice` in [0, 1] against a truth (1, H, W): `mean_dice` of this
+        picture alone, over the classes that are in it or its prediction; None where no pixel counts."""
         from digits.images.addresses import map_address
-        from digits.metrics.segmentation import dice_of_objects
+        from digits.metrics.segmentation import dice_of_picture
 
         dice = None
-        if truth is not None and truth.shape[-2:] == output.shape[-2:]:
-            dice = dice_of_objects(output.reshape(output.shape[-2:]), truth.reshape(truth.shape[-2:]), labels.ignored)
+        if truth is not None and truth.shape[-2:] == output.shape[-2:] and labels.class_labels:
+            shapes = output.shape[-2:]
+            dice = dice_of_picture(output.reshape(shapes), truth.reshape(shapes), labels.class_labels, labels.ignored)
         return {"map": map_address(output), "dice": dice}
 
     def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:

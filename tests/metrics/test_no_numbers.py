@@ -14,7 +14,7 @@ from digits.metrics.average_precision import BoxPrecision
 from digits.metrics.base import Finite, is_finite
 from digits.metrics.classification_report import ClassificationReport
 from digits.metrics.multi_label import LabelPrecision
-from digits.metrics.segmentation import Overlap, best_class, dice_of_objects
+from digits.metrics.segmentation import Overlap, best_class, dice_of_picture
 from digits.service.evaluations.downloads import confusion
 from digits.storage.records.reader import BOX_DTYPE
 from digits.tasks import TASKS, Task
@@ -99,9 +99,9 @@ def test_a_pixel_with_such_a_score_is_of_no_class(bad: float) -> None:
         assert found["pixel_accuracy"] == 0.75
         assert found["iou/back"] == 0.75
         assert found["dice/back"] == pytest.approx(2 * 3 / 7)
-    objects = np.array([[1, 1]])
-    assert dice_of_objects(np.array([[1, 255]], np.uint8), objects) == dice_of_objects(np.array([[1, NO_CLASS]]), objects)
-    assert dice_of_objects(np.array([[1, NO_CLASS]]), objects) == pytest.approx(2 / 3)
+    objects, names = np.array([[1, 1]]), ["back", "cell"]
+    for missing in (np.array([[1, 255]], np.uint8), np.array([[1, NO_CLASS]])):
+        assert dice_of_picture(missing, objects, names) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("bad", [*BAD, -math.inf])

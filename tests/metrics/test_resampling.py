@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from digits import tasks
+from digits.domain.datasets import IGNORED
 from digits.metrics.average_precision import BoxPrecision
 from digits.metrics.base import Metric
-from digits.metrics.resampling import draws, measurable, once, resampled
+from digits.metrics.resampling import draws, measurable, once, picture_values, resampled
 from digits.storage.records.boxes import CUT
 from digits.storage.records.reader import BOX_CROWD, BOX_DIFFICULT, BOX_IGNORED
 from digits.storage.validation_pictures import Ragged
@@ -75,3 +76,20 @@ def test_average_precision_of_boxes_is_cocos(flags: tuple[int, ...]) -> None:
     columns, measured = columns_of([metric], len(data)), metric.compute()
     for name in ("map", "map50", "map75"):
         assert resampled(name, columns, once(len(data)))[0] == pytest.approx(measured[name], abs=1e-9)
+
+
+@pytest.mark.parametrize("names", [("sky", "road", "car"), ("background", "car", "edge"), ("back", "cell")])
+def test_dice_of_a_sample_is_that_of_the_picture_that_flipped(names: tuple[str, ...]) -> None:
+    """Two numbers on one page: class 0 was left out of one of them, whatever it is."""
+    task = tasks.get("segmentation")
+    rng = np.random.default_rng(4)
+    made, truth = rng.integers(0, len(names), (2, 5, 6, 7))
+    truth[0, :2], truth[1], made[1] = IGNORED, 0, 0
+    labels = tasks.Labels("map", (1, 6, 7), "uint8", names, (3, 6, 7))
+    (metric,) = task.metrics(labels)
+    metric.keeps = True
+    metric.update(made, truth)
+    flipped = picture_values("mean_dice", columns_of([metric], len(made)), len(made))
+    samples = [task.describe_output(one, real[None], labels)["dice"] for one, real in zip(made, truth, strict=True)]
+    assert samples == pytest.approx(flipped.tolist())
+    assert samples[1] == 1, "a picture of class 0 alone has a value like any other"
