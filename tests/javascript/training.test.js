@@ -3,7 +3,7 @@ import { isLog, levelOf } from "../../digits/web/static/js/charts/theme_plot.js"
 import { leftOut, plan } from "../../digits/web/static/js/charts/training_charts.js";
 import { FinerCurves, laidIn, withPart } from "../../digits/web/static/js/parts/finer_curves.js";
 import { smooth, smoothed } from "../../digits/web/static/js/parts/smoothing.js";
-import { shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
+import { classTable, metricsTable, shown, verdict } from "../../digits/web/static/js/parts/training_metrics.js";
 import { isMean, NOTHING, TrainingState } from "../../digits/web/static/js/parts/training_state.js";
 
 const KINDS = { loss: "loss", accuracy: "accuracy", mean_dice: "accuracy", "dice/cell": "accuracy" };
@@ -305,4 +305,50 @@ Deno.test("an axis is logarithmic where it has a place for all its values", () =
   assert.deepEqual(levelOf(100, true), { line: 100, text: 2 });
   assert.equal(levelOf(0, true), null);
   assert.equal(levelOf(-0.04, true), null);
+});
+
+/** Just enough of a page to build tables in. */
+function fakePage() {
+  const element = (tag) => {
+    const children = [];
+    const text = () => children.map((child) => child?.textContent ?? String(child)).join("");
+    return {
+      tag,
+      children,
+      setAttribute() {},
+      append: (...more) => children.push(...more),
+      get textContent() {
+        return text();
+      },
+    };
+  };
+  globalThis.document = { createElement: element };
+  return () => delete globalThis.document;
+}
+
+const cellsOf = (node) =>
+  node.tag === "tr" ? [node.children.map((one) => one.textContent)] : (node.children ?? []).flatMap(cellsOf);
+
+Deno.test("a label that lacks a number of the others has a blank cell, and the tables stay", () => {
+  const done = fakePage();
+  const state = training({ loss: 1, "recall/cat": 0.25, "recall/dog": 0.5, "fit/cat": 3 });
+  assert.deepEqual(cellsOf(classTable(state)), [["Class", "recall", "fit"], ["cat", "0.25", "3"], ["dog", "0.5", ""]]);
+  assert.deepEqual(cellsOf(metricsTable(state)).at(-1)?.[0], "Loss ↓");
+  done();
+});
+
+Deno.test("ten thousand numbers of classes are folded with a word, at once", () => {
+  const done = fakePage();
+  for (const name of [(i) => `kind${i}/label${i}`, (i) => `kind${i}/all`, (i) => `kind/label${i}`]) {
+    const state = training({ loss: 1 });
+    const values = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [name(i), i]));
+    state.add({ type: "metric", phase: "val", epoch: 2, step: 20, values, t: 0 }, 2);
+    const before = performance.now();
+    const made = classTable(state);
+    assert.ok(performance.now() - before < 2000, "the page stood still");
+    const rows = cellsOf(made);
+    assert.ok(rows.length <= 65 && rows[0].length <= 25);
+    assert.match(made.textContent, /And .* more, in the CSV\./);
+  }
+  done();
 });

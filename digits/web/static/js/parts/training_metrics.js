@@ -9,6 +9,7 @@ import { compact, epochText, number, withUnit } from "./format.js";
 
 const MOST_ROWS = 64;
 const MOST_METRICS = 200;
+const MOST_KINDS = 24; // columns of the table of classes
 const MOST_MISSING = 5;
 
 /** @type {Record<string, string>} */
@@ -27,13 +28,12 @@ export const shown = (state, name, value) => withUnit(value, state.facts(name).u
  * @param {TrainingState} state
  */
 export function metricsTable(state) {
-  const measured = Object.keys(state.curves.val.values).filter((name) => !isOfClass(name));
-  const names = measured.sort((a, b) => place(state, a) - place(state, b));
+  const names = inOrder(state, Object.keys(state.curves.val.values).filter((name) => !isOfClass(name)));
   if (!names.length) return null;
   const heads = ["Metric", "Best", "at epoch", "Last", ...(state.baseline ? ["Baseline"] : [])];
   const rows = scrolled(table(heads, names.slice(0, MOST_METRICS).map((name) => metricRow(state, name)), Boolean));
   const left = names.length - MOST_METRICS;
-  return left > 0 ? el("div", {}, rows, el("p", { class: "table-note muted" }, `And ${compact(left)} more, in the CSV.`)) : rows;
+  return left > 0 ? el("div", {}, rows, note(`And ${compact(left)} more, in the CSV.`)) : rows;
 }
 
 /**
@@ -66,30 +66,52 @@ function metricRow(state, name) {
  * @param {TrainingState} state
  */
 export function classTable(state) {
-  /** @type {Map<string, Record<string, string>>} */
-  const found = new Map(); // by class: names of the outputs by their kinds
-  for (const name of Object.keys(state.curves.val.values).filter(isOfClass)) {
+  /** @type {Map<string, Map<string, string>>} */
+  const found = new Map(); // by class: names of the outputs by their kinds, which not every class has
+  /** @type {Set<string>} */
+  const seen = new Set();
+  for (const name of Object.keys(state.curves.val.values)) {
+    if (!isOfClass(name)) continue;
     const [kind, label] = split(name);
-    found.set(label, { ...found.get(label), [kind]: name });
+    seen.add(kind);
+    const names = found.get(label);
+    if (names) names.set(kind, name);
+    else found.set(label, new Map([[kind, name]]));
   }
   if (!found.size) return null;
-  const classes = [...found.values()];
-  const kinds = [...new Set(classes.flatMap((row) => Object.keys(row)))];
-  kinds.sort((a, b) => place(state, a) - place(state, b));
+  const kinds = inOrder(state, [...seen]).slice(0, MOST_KINDS);
+  const classes = [...found].slice(0, MOST_ROWS);
   const guess = state.baseline?.values ?? {};
   const heads = kinds.map((kind) => {
     const title = state.facts(kind).column || state.facts(kind).title;
-    return el("span", {}, title, ...under(classes.some((row) => row[kind] in guess) ? "baseline" : ""));
+    return el("span", {}, title, ...under(classes.some(([, names]) => (names.get(kind) ?? "") in guess) ? "baseline" : ""));
   });
-  const value = (/** @type {string} */ name) => {
+  const value = (/** @type {string | undefined} */ name) => {
+    if (name === undefined) return el("td", { class: "num" });
     const trivial = name in guess ? shown(state, name, guess[name]) : "";
     return el("td", { class: "num" }, shown(state, name, state.last("val", name)), ...under(trivial));
   };
-  const rows = [...found].slice(0, MOST_ROWS).map(([label, row]) =>
-    el("tr", {}, el("th", { scope: "row" }, label), ...kinds.map((kind) => value(row[kind])))
+  const rows = classes.map(([label, names]) =>
+    el("tr", {}, el("th", { scope: "row" }, label), ...kinds.map((kind) => value(names.get(kind))))
   );
-  return scrolled(table([state.parts[0], ...heads], rows, Boolean), "class-metrics");
+  const made = scrolled(table([state.parts[0], ...heads], rows, Boolean), "class-metrics");
+  const left = [
+    ...leftOver(found.size - classes.length, state.parts[0], state.parts[1]),
+    ...leftOver(seen.size - kinds.length, "metric", "metrics"),
+  ];
+  return left.length ? el("div", {}, made, note(`And ${left.join(", and ")} more, in the CSV.`)) : made;
 }
+
+/**
+ * How many are not shown, in words; nothing where all are.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+const leftOver = (count, one, many) => (count > 0 ? [`${compact(count)} ${(count === 1 ? one : many).toLowerCase()}`] : []);
+
+/** @param {string} text */
+const note = (text) => el("p", { class: "table-note muted" }, text);
 
 /**
  * A second, smaller line.
@@ -160,11 +182,14 @@ function notFound(state) {
 }
 
 /**
- * Where an output stands in the table: in the order of the server's list.
+ * Names of outputs in the order of the server's list.
  * @param {TrainingState} state
- * @param {string} name
+ * @param {string[]} names
  */
-const place = (state, name) => state.facts(name).place;
+function inOrder(state, names) {
+  const places = new Map(names.map((name) => [name, state.facts(name).place]));
+  return names.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+}
 
 /**
  * The kind of an output of one class, and the class.

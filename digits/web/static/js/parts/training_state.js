@@ -233,7 +233,9 @@ export class TrainingState {
     for (const name of Object.keys(this.curves.val.values)) {
       if (!isOfClass(name) || !this.facts(name).missed) continue;
       const base = name.split("/")[0];
-      found.set(base, [...(found.get(base) ?? []), name]);
+      const names = found.get(base);
+      if (names) names.push(name);
+      else found.set(base, [name]);
     }
     return found;
   }
