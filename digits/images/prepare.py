@@ -19,11 +19,10 @@ from digits.utils.fetch import fetch_if_allowed
 from digits.utils.image import image_to_array, load_image, resize_image
 from digits.utils.names import is_address
 from digits.utils.resizing import scaled, scaled_size
-from digits.utils.stored import deep_png_channels, is_tiff, read_stored
+from digits.utils.stored import HEAD, deep_colour_channels, is_tiff, read_stored
 
 EIGHT_BIT = "8-bit"
 DIGEST_BYTES = 16
-HEADER_BYTES = 32
 PROBES = 200  # files whose headers are looked at
 
 
@@ -156,11 +155,11 @@ def read_format(path: str) -> PictureHeader | None:
     """The format of a file from its header; None when it cannot be read."""
     try:
         with open_file(path) as handle:
-            head = handle.read(HEADER_BYTES)
+            head = handle.read(HEAD)
             handle.seek(0)
             if is_tiff(head):
                 return _tiff_format(handle)
-            if channels := deep_png_channels(head):
+            if channels := deep_colour_channels(head):
                 return PictureHeader("uint16", channels)
             with Image.open(handle) as image:
                 return _pillow_format(image)

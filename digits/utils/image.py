@@ -22,10 +22,12 @@ from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file
 from digits.utils.resizing import RESIZE_MODES, Picture, as_picture, eight_bits, resize_image, with_channels
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
 from digits.utils.stored import (
+    HEAD,
     MAX_PIXELS,
     check_size,
     claimed,
     counts_from_white,
+    jpeg_2000_depths,
     read_stored,
     tiff_orientation,
     too_large,
@@ -154,6 +156,13 @@ def _is_deep(image: Picture) -> bool:
     """Whether a file, opened and not yet decoded, has more than 8 bits a channel: Pillow decodes colours of 16 bits as 8."""
     if image.mode.startswith("I"):
         return True
+    file = getattr(image, "fp", None)
+    if image.format == "JPEG2000" and file is not None:
+        at = file.tell()
+        file.seek(0)
+        depths = jpeg_2000_depths(file.read(HEAD))
+        file.seek(at)
+        return max(depths, default=8) > 8
     for codec, _, _, given in getattr(image, "tile", []):
         args = given if isinstance(given, tuple) else (given,)
         if any(";16" in str(mode) for mode in args[:1]):

@@ -76,6 +76,9 @@ def fitted(
     return cut_and_pad(array, size[1], size[0], fill)
 
 
+UNUSED_ALPHA = frozenset({"TGA", "BMP", "DIB"})  # formats whose fourth byte many programs leave at 0, and mean no transparency
+
+
 def eight_bits(image: Picture, name: str) -> Picture:
     """The picture in mode `L` or `RGB`, what is transparent on white. Raises LoadImageError where that loses its meaning."""
     mode = image.mode
@@ -87,6 +90,8 @@ def eight_bits(image: Picture, name: str) -> Picture:
         return _on_white(image.convert("RGBA")).convert("RGB")
     if mode in ("LA", "La"):
         return _on_white(image.convert("RGBA")).convert("L")
+    if mode == "RGBA" and image.format in UNUSED_ALPHA and image.getchannel("A").getextrema() == (0, 0):
+        return image.convert("RGB")
     if mode in ("RGBA", "RGBa"):
         return _on_white(image.convert("RGBA")).convert("RGB")
     if mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):

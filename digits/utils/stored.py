@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,9 +32,12 @@ ORIENTATION = 274  # the tag, in TIFF and EXIF alike
 PHOTOMETRIC = 262
 UPRIGHT = 1
 DIAGONAL = 5  # from this orientation on height and width change places
-HEAD = 512  # bytes that tell the format, with the header of a PGM
+HEAD = 4096  # bytes that tell the format, with the header of a PGM and of a JPEG 2000 codestream behind a small profile
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEG = b"\xff\xd8\xff"
+JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")  # a file of boxes, a bare codestream
+CODESTREAM = JPEG_2000[1]  # its marker, and that of its size
+PNM = rb"\s+(?:#[^\n]*\n\s*)*(\d+)"
 LOSSY_TIFF = (6, 7, 34892)  # JPEG of three kinds
 WHITE_IS_ZERO = 0
 UNCOMPRESSED = 1
@@ -99,13 +102,33 @@ def loses_something(head: bytes) -> bool:
     return head.startswith(JPEG) or (head.startswith(b"RIFF") and head[8:16] == b"WEBPVP8 ")
 
 
-def deep_png_channels(head: bytes) -> int:
-    """Channels of a PNG with 16 bits in more than one, of which Pillow would drop the lower half; 0 for every other file.
+def deep_colour_channels(head: bytes) -> int:
+    """Channels of a file, which begins with `head` (`HEAD` bytes), that has several of more than 8 bits, of which Pillow would
+    drop the lower ones: PNG, PPM, JPEG 2000; 0 for every other file.
 
     Bytes 24 and 25 of a PNG are bit depth and colour type.
     """
-    is_deep = head.startswith(b"\x89PNG") and len(head) >= 26 and head[24] == 16
-    return {2: 3, 4: 2, 6: 4}.get(head[25], 0) if is_deep else 0
+    if head.startswith(b"\x89PNG") and len(head) >= 26:
+        return {2: 3, 4: 2, 6: 4}.get(head[25], 0) if head[24] == 16 else 0
+    if most := pnm_maximum(head, b"P[36]"):
+        return 3 if most > 255 else 0
+    depths = jpeg_2000_depths(head)
+    return len(depths) if len(depths) > 1 and max(depths) > 8 else 0
+
+
+def pnm_maximum(head: bytes, kinds: bytes) -> int:
+    """The number for white of a PGM (`P[25]`) or PPM (`P[36]`) that begins so; 0 for other files."""
+    header = re.match(kinds + 3 * PNM, head)
+    return int(header[3]) if header else 0
+
+
+def jpeg_2000_depths(data: bytes) -> tuple[int, ...]:
+    """The bits of each channel of a JPEG 2000 file that begins so (ISO/IEC 15444-1, A.5.1); none of other files, and where its
+    codestream begins later."""
+    at = data.find(CODESTREAM) if data.startswith(JPEG_2000) else -1
+    count = int.from_bytes(data[at + 40 : at + 42], "big") if at >= 0 else 0
+    sizes = data[at + 42 : at + 42 + 3 * count : 3]
+    return tuple((size & 0x7F) + 1 for size in sizes) if len(sizes) == count else ()
 
 
 def turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -182,7 +205,9 @@ def _reader(head: bytes) -> Any:
         return _npy
     if is_tiff(head):
         return _tiff
-    return _deep_png if deep_png_channels(head) else _by_pillow
+    if head.startswith(JPEG_2000):
+        return _jpeg_2000
+    return _deep_colour if deep_colour_channels(head) else _by_pillow
 
 
 def _npy(path: Path, file: IO[bytes], head: bytes) -> Stored:
@@ -218,17 +243,33 @@ def _by_pillow(path: Path, file: IO[bytes], head: bytes) -> Stored:
     return Stored(_as_stored(array, head), orientation, palette, loses_something(head))
 
 
-def _deep_png(path: Path, file: IO[bytes], head: bytes) -> Stored:
+def _deep_colour(path: Path, file: IO[bytes], head: bytes) -> Stored:
     import cv2
 
     with Image.open(file) as image:
         check_size(image, str(path))
         image.load()
         orientation = known_orientation(image.getexif().get(ORIENTATION)) if may_be_turned(image) else UPRIGHT
-    array = cv2.imdecode(_all_of(file), cv2.IMREAD_UNCHANGED)
+    data = _all_of(file)
+    data = (
+        np.append(data, np.uint8(ord("\n"))) if head.startswith(b"P3") else data
+    )  # OpenCV wants something behind the last number
+    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if array is None:
-        raise LoadImageError(f"{path} cannot be read as a PNG of 16 bits a channel.")
+        raise LoadImageError(f"{path} cannot be read with 16 bits a channel.")
     return Stored(turned(_rgb(array), orientation), orientation)
+
+
+def _jpeg_2000(path: Path, file: IO[bytes], head: bytes) -> Stored:
+    """Pillow moves values of other depths than 8 and 16 bits to the upper end of those."""
+    depths = jpeg_2000_depths(head) or jpeg_2000_depths(bytes(_all_of(file)))
+    file.seek(0)
+    if len(depths) > 1 and max(depths) > 8:
+        return _deep_colour(path, file, head)
+    found = _by_pillow(path, file, head)
+    if len(depths) != 1 or found.values.ndim != 2:
+        return found
+    return replace(found, values=found.values >> (8 * found.values.dtype.itemsize - depths[0]))
 
 
 def _all_of(file: IO[bytes]) -> NDArray[np.uint8]:
@@ -300,8 +341,7 @@ def _as_stored(array: NDArray[Any], head: bytes) -> NDArray[Any]:
     """Undo that Pillow scales grey of less than 8 bits (PNG), or with another maximum than 255 (PGM), to the whole range."""
     if head.startswith(b"\x89PNG") and len(head) >= 26 and head[25] == 0:
         return _unscaled(array, head[24])
-    header = re.match(rb"P[25]\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*(\d+)", head)
-    most = int(header[1]) if header else 0
+    most = pnm_maximum(head, b"P[25]")
     if most in (0, 255, 65535) or array.ndim != 2:
         return array
     whole = 255 if most < 256 else 65535

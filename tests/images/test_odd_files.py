@@ -17,9 +17,10 @@ import tifffile
 from PIL import Image
 
 from digits.errors import LoadImageError
-from digits.images.prepare import Preparation
+from digits.images.prepare import PictureHeader, Preparation, read_format
 from digits.images.prepare_for_model import Preparer, prepare
-from digits.service.models.templates.predicting import UNUSABLE, origin_of, read_feature
+from digits.service.models.templates.predicting import UNUSABLE, load_picture, load_values, origin_of, read_feature
+from digits.utils.image import load_array, load_described, load_image
 
 HEIGHT, WIDTH = 5, 7
 COLOUR = np.random.default_rng(2).integers(300, 65_000, (HEIGHT, WIDTH, 3)).astype(np.uint16)
@@ -216,3 +217,74 @@ def test_grey_has_the_numbers_of_the_file_not_those_that_pillow_scales_to_the_wh
 def packed(row: np.ndarray, bits: int) -> bytes:
     """Numbers of so many bits, the first in the highest."""
     return np.packbits(np.unpackbits(row[:, None], axis=1)[:, -bits:]).tobytes()
+
+
+def jpeg_2000(values: np.ndarray, bits: int, *, boxes: bool = False) -> bytes:
+    """A lossless file of values of so many bits: one of 8 or 16 whose header (ISO/IEC 15444-1, A.5.1) says another depth; values
+    are counted from the middle of the range."""
+    whole = 16 if bits > 8 else 8
+    moved = (values.astype(int) + 2 ** (whole - 1) - 2 ** (bits - 1)).astype(f"u{whole // 8}")
+    if moved.ndim == 3 and whole == 16:
+        data = bytearray(cv2.imencode(".jp2", moved[..., ::-1], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1].tobytes())
+    else:
+        file = io.BytesIO()
+        Image.fromarray(moved).save(file, "JPEG2000", no_jp2=not boxes, irreversible=False, num_resolutions=1)
+        data = bytearray(file.getvalue())
+    at = data.find(b"\xff\x4f\xff\x51")
+    for channel in range(int.from_bytes(data[at + 40 : at + 42], "big")):
+        data[at + 42 + 3 * channel] = bits - 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 10, 12, 15, 16])
+@pytest.mark.parametrize("boxes", [False, True])
+def test_grey_of_jpeg_2000_has_the_numbers_of_the_file(tmp_path: Path, bits: int, boxes: bool) -> None:
+    values = np.random.default_rng(bits).integers(0, 2**bits, (HEIGHT, WIDTH)).astype(np.uint8 if bits <= 8 else np.uint16)
+    file = tmp_path / "a.dat"
+    file.write_bytes(jpeg_2000(values, bits, boxes=boxes))
+    np.testing.assert_array_equal(load_array(file), values)
+    if bits > 8:
+        check(file, meta_of("uint16", 1), values)
+
+
+@pytest.mark.parametrize("bits", [10, 16])
+def test_colours_of_jpeg_2000_keep_their_bits(tmp_path: Path, bits: int) -> None:
+    values = np.random.default_rng(bits).integers(0, 2**bits, (64, 96, 3)).astype(np.uint16)
+    file = tmp_path / "a.jp2"
+    file.write_bytes(jpeg_2000(values, bits))
+    assert read_format(str(file)) == PictureHeader("uint16", 3)
+    assert load_described(file).was_deep
+    np.testing.assert_array_equal(load_array(file), values)
+    np.testing.assert_array_equal(load_values(file), values)
+
+
+@pytest.mark.parametrize("most", [1023, 4095, 65535])
+@pytest.mark.parametrize("plain", [False, True])
+def test_colours_of_a_deep_ppm_keep_their_bits(tmp_path: Path, most: int, plain: bool) -> None:
+    values = (COLOUR.astype(int) * most // 65535).astype(np.uint16)
+    head = f"P{3 if plain else 6}\n# a remark\n{WIDTH} {HEIGHT}\n{most}\n".encode()
+    file = tmp_path / "a.ppm"
+    file.write_bytes(head + (" ".join(map(str, values.ravel())).encode() if plain else values.astype(">u2").tobytes()))
+    assert read_format(str(file)) == PictureHeader("uint16", 3)
+    check(file, meta_of("uint16", 3), values)
+
+
+@pytest.mark.parametrize("kind", ["TGA", "BMP"])
+@pytest.mark.parametrize("alpha", [0, 255, 60])
+def test_a_fourth_byte_that_is_always_0_is_no_transparency(tmp_path: Path, kind: str, alpha: int) -> None:
+    """As programs write it that have no use for it; else what is transparent is white."""
+    colour = (COLOUR >> 8).astype(np.uint8)
+    four = np.concatenate([colour, np.full((HEIGHT, WIDTH, 1), alpha, np.uint8)], axis=2)
+    file = tmp_path / f"a.{kind.lower()}"
+    Image.fromarray(four).save(file, kind)
+    if kind == "BMP":  # Pillow writes the header of 40 bytes, in which it reads no transparency: one of 108 bytes has masks
+        data = file.read_bytes()
+        masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)
+        header = struct.pack("<I", 108) + data[18:30] + struct.pack("<I", 3) + data[34:54] + masks
+        file.write_bytes(data[:2] + struct.pack("<IHHI", 122 + len(data) - 54, 0, 0, 122) + header + data[54:])
+        with Image.open(file) as image:
+            assert image.mode == "RGBA"
+    seen = np.asarray(load_image(file))
+    np.testing.assert_array_equal(seen, np.asarray(load_picture(file)))
+    expected = colour if alpha in (0, 255) else colour.astype(float) * alpha / 255 + 255 - alpha
+    assert np.abs(seen - expected).max() <= 1

@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 ORIENTATION = 274  # the tag, in TIFF and EXIF alike
 NPY = b"\x93NUMPY"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-HEAD = 512  # bytes that tell the format, with the header of a PGM
+JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")  # a file of boxes, a bare codestream
+HEAD = 4096  # bytes that tell the format, with the header of a PGM
 MOST_PIXELS = 89_478_485  # of a picture; from here on Pillow warns
 NOT_EIGHT_BITS = "Here a picture of 8 bits a channel is needed: scale its values to 0 to 255 and save it as PNG."
 
@@ -24,7 +25,8 @@ NOT_EIGHT_BITS = "Here a picture of 8 bits a channel is needed: scale its values
 def load_picture(path):
     """A picture with 8 bits a channel, mode L or RGB: turned as its EXIF tag says, transparent parts white."""
     with opened(path) as image:
-        of_tiff = image.tag_v2.get(262) if image.format == "TIFF" else None
+        kind = image.format
+        of_tiff = image.tag_v2.get(262) if kind == "TIFF" else None
         white_is_zero = of_tiff == 0 and image.mode.startswith("I;16")  # Pillow turns round those of 8 bits
         image.load()
         image = ImageOps.exif_transpose(image)
@@ -33,6 +35,8 @@ def load_picture(path):
         return image
     if mode == "1":
         return image.convert("L")
+    if mode == "RGBA" and kind in ("TGA", "BMP", "DIB") and image.getextrema()[3] == (0, 0):  # a byte that means nothing
+        return image.convert("RGB")
     if mode in ("L", "RGB", "P", "PA", "RGBA", "RGBa", "LA", "La"):
         canvas = Image.new("RGBA", image.size, (255, 255, 255, 255))
         canvas.alpha_composite(image.convert("RGBA"))
@@ -217,14 +221,18 @@ def load_values(path):
     """(H, W) or (H, W, C) as the file holds them, turned as it says: .npy, TIFF, 16-bit PNG and whatever Pillow reads. The
     content decides how a file is read, not its ending."""
     head = head_of(path)
+    depths = depths_of_jpeg_2000(path, head)
     is_deep = head.startswith(b"\x89PNG") and len(head) >= 26 and head[24] == 16 and head[25] in (2, 4, 6)
+    is_deep = is_deep or pnm_maximum(head, b"P[36]") > 255 or (len(depths) > 1 and max(depths) > 8)
     try:
         if head.startswith(NPY):
             array = np.load(path, allow_pickle=False)
         elif head.startswith(TIFF):
             array = values_of_tiff(path)
         else:
-            array = values_of_deep_png(path) if is_deep else values_by_pillow(path, head)
+            array = values_of_deep_colour(path, head) if is_deep else values_by_pillow(path, head)
+        if len(depths) == 1 and array.ndim == 2:  # Pillow moved them to the upper end of 8 or 16 bits
+            array = array >> (8 * array.dtype.itemsize - depths[0])
     except UNUSABLE:
         raise
     except Exception as error:  # a torn file makes the decoders raise anything, from zlib.error to IndexError
@@ -273,21 +281,36 @@ def values_by_libtiff(path, page, orientation):
     return (1 << bits) - 1 - array if bits > 8 and page.photometric == 0 and array.dtype.kind == "u" else array
 
 
-def values_of_deep_png(path):
+def values_of_deep_colour(path, head):
     """Colours of 16 bits, of which Pillow would drop the lower half."""
     with opened(path) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
-    return turned(values_by_cv2(path), orientation)
+    return turned(values_by_cv2(path, b"\n" if head.startswith(b"P3") else b""), orientation)
 
 
-def values_by_cv2(path):
-    """As they are stored, colour in RGB."""
+def values_by_cv2(path, end=b""):
+    """As they are stored, colour in RGB; `end` is put behind the file, where OpenCV wants more than its last number."""
     cv2 = needed("cv2", path)
-    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    array = cv2.imdecode(np.frombuffer(Path(path).read_bytes() + end, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
         sys.exit(f"{path} cannot be read with 16 bits a channel.")
     order = [2, 1, 0, 3][: array.shape[2]] if array.ndim == 3 and array.shape[2] >= 3 else slice(None)
     return np.ascontiguousarray(array[..., order])
+
+
+def pnm_maximum(head, kinds):
+    """The number for white of a PGM (P[25]) or PPM (P[36]); 0 for other files."""
+    line = rb"\s+(?:#[^\n]*\n\s*)*(\d+)"
+    header = re.match(kinds + 3 * line, head)  # width, height and that number
+    return int(header[3]) if header else 0
+
+
+def depths_of_jpeg_2000(path, head):
+    """The bits of each channel; none of other files."""
+    data = Path(path).read_bytes() if head.startswith(JPEG_2000) else b""
+    at = data.find(JPEG_2000[1])
+    count = int.from_bytes(data[at + 40 : at + 42], "big") if at >= 0 else 0
+    return [(size & 0x7F) + 1 for size in data[at + 42 : at + 42 + 3 * count : 3]]
 
 
 def values_by_pillow(path, head):
@@ -299,9 +322,7 @@ def values_by_pillow(path, head):
     array = array.astype(np.uint8) if array.dtype == bool else array
     if head.startswith(b"\x89PNG") and head[25] == 0:
         return unscaled(array, head[24])
-    line = rb"\s+(?:#[^\n]*\n\s*)*(\d+)"
-    header = re.match(rb"P[25]" + 3 * line, head)  # of a PGM: width, height and the number for white
-    most = int(header[3]) if header else 0
+    most = pnm_maximum(head, b"P[25]")
     if most in (0, 255, 65535) or array.ndim != 2:
         return array
     return np.rint(array * (most / (255 if most < 256 else 65535))).astype(array.dtype)
