@@ -208,6 +208,8 @@ class Prebuilt:
 
     def run(self) -> DatasetInfo:
         splits = {name: self._split(name) for name, images in zip((TRAIN_DB, VAL_DB), self._images(), strict=True) if images}
+        if VAL_DB in splits:
+            self._compare(splits[TRAIN_DB].meta, splits[VAL_DB].meta)
         info = _info(self.folder, splits, self.given, self.spec)
         for kind, words in PROBLEM_WORDS.items():
             if count := self.problems.counts.get(kind):
@@ -220,6 +222,18 @@ class Prebuilt:
         means = [json.dumps(info.splits[TRAIN_DB].meta.mean)] if self.given.mean_file else []
         parts = ((name, *hashed) for name, hashed in self.hashed.items())
         return replace(info, content_hash=hash_of_parts(parts, info, *means))
+
+    def _compare(self, train: RecordMeta, val: RecordMeta) -> None:
+        """Nothing is written, so what differs stays different: refused where a network cannot take both, else said."""
+        ours, theirs = train.feature_shape, val.feature_shape
+        if ours and theirs and ours != theirs:
+            found = f"The training pictures have the shape {ours}, those of the validation {theirs}"
+            if ours[0] != theirs[0]:
+                raise DataError(f"{found}.", advice="Write them alike.")
+            self._warn("shape", f"{found}: what a network of a fixed size sees of them is cut out of the middle, or refused.")
+        if not becomes(np.dtype(val.feature_dtype), np.dtype(train.feature_dtype)):
+            found = f"The training pictures are {train.feature_dtype}, those of the validation {val.feature_dtype}"
+            self._warn("type", f"{found}; each is read as it is.")
 
     def _images(self) -> tuple[str, str]:
         return self.given.train_images, self.given.val_images
@@ -403,7 +417,7 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
         mean_image = _save_mean(folder, mean)
         values = tuple(float(v) for v in mean.reshape(mean.shape[0], -1).mean(axis=1))
         splits = {name: replace(split, meta=replace(split.meta, mean=values)) for name, split in splits.items()}
-    labels = max((split.meta.class_labels for split in splits.values()), key=len)
+    labels = _classes({name: split.meta.class_labels for name, split in splits.items()})
     info = DatasetInfo(
         task=GENERIC.name,
         class_labels=labels,
@@ -413,6 +427,21 @@ def _info(folder: JobFolder, splits: Mapping[str, SplitInfo], given: DatabaseOpt
         extra={"prebuilt": {name: value for name, value in spec.extension_data.items() if name != ROOTS}},
     )
     return replace(info, task=of_dataset(info).name)
+
+
+def _classes(named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The names of the classes of all splits, whose records have numbers: where two name one number differently it is refused, as
+    nothing says which is right. A split without names has the numbers as such."""
+    spoken = {name: labels for name, labels in named.items() if labels != tuple(map(str, range(len(labels))))}
+    longest = max(spoken or named, key=lambda name: len(named[name]))
+    for split, labels in spoken.items():
+        for number, (own, other) in enumerate(zip(labels, named[longest], strict=False)):
+            if own != other:
+                raise DataError(
+                    f"Class {number} is {own!r} in {split} and {other!r} in {longest}.",
+                    advice="Make both of pictures with one list of classes: records have the numbers, not the names.",
+                )
+    return named[longest]
 
 
 def _read_mean(file: Path, meta: RecordMeta, allowed: Confinement) -> np.ndarray:

@@ -151,3 +151,52 @@ def test_records_of_ours_have_the_hash_that_they_were_made_with(tmp_path: Path) 
     assert found[0].content_hash == found[1].content_hash != ""
     turned = make_dataset(tmp_path / "turned", features, 1 - labels, class_labels=("a", "b"))
     assert make(tmp_path / "jobs3", train_images=str(turned / "train_db")).info.content_hash != found[0].content_hash
+
+
+def split_of(folder: Path, classes: tuple[str, ...], side: int = 8, channels: int = 1) -> str:
+    """The records of a data set with these classes."""
+    features, labels = striped_pictures(12, side, 1)
+    features = np.repeat(features[:, :1], channels, axis=1)
+    make_dataset(folder, features, labels % len(classes), class_labels=classes)
+    return str(folder / "train_db")
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("cat", "dog"), ""),
+        (("cat", "dog", "ox"), ""),
+        (("0", "1"), ""),
+        (("dog", "cat"), "Class 0 is 'dog' in val_db and 'cat' in train_db."),
+        (("ant", "cat", "dog"), "Class 0 is 'cat' in train_db and 'ant' in val_db."),
+        (("cat", "ant"), "Class 1 is"),
+    ],
+)
+def test_splits_that_name_one_class_differently_are_refused(tmp_path: Path, classes: tuple[str, ...], said: str) -> None:
+    """Records have numbers alone: cats of one split were called ants, as the names of the longer list were taken."""
+    data = {"train_images": split_of(tmp_path / "a", ("cat", "dog")), "val_images": split_of(tmp_path / "b", classes)}
+    if said:
+        with pytest.raises(DataError, match=said):
+            make(tmp_path, **data)
+    else:
+        assert make(tmp_path, **data).info.class_labels == (classes if classes[0] == "cat" else ("cat", "dog"))
+
+
+def test_splits_of_other_shapes_are_refused_or_said(tmp_path: Path) -> None:
+    train = split_of(tmp_path / "a", ("cat", "dog"))
+    larger, colour = split_of(tmp_path / "b", ("cat", "dog"), side=12), split_of(tmp_path / "c", ("cat", "dog"), channels=3)
+    with pytest.raises(DataError, match=r"those of the validation \(3, 8, 8\)"):
+        make(tmp_path, {"force_same_shape": False}, train_images=train, val_images=colour)
+    folder = make_job(tmp_path / "others", "image-processing", {})
+    wanted = DatasetSpec(
+        extension="prebuilt", extension_data={"train_images": train, "val_images": larger}, force_same_shape=False
+    )
+    said: list[str] = []
+    ingest_prebuilt(
+        folder,
+        wanted,
+        IngestContext(
+            lambda event: said.append(getattr(event, "message", "")), lambda: False, lambda work: work(), 1, lambda error: None
+        ),
+    )
+    assert any("(1, 12, 12): what a network of a fixed size sees" in one for one in said)
