@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import mimetypes
 from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import wtforms
 from flask import Flask
@@ -16,20 +18,80 @@ from digits.errors import FormErrors, PluginError
 from digits.extensions.data.userdata import NEVER_PASSED
 
 PATH_CLASS = "autocomplete_path"
+T = TypeVar("T")
 
 
 class UploadedPath(str):
-    """The path of an uploaded file, which old plugins may also use as the upload itself."""
+    """The path of an uploaded file, which plugins also use as the upload itself: as a file that is open for reading bytes, whose
+    lines it gives when it is iterated (a text would give the letters of its path), and as Werkzeug's `FileStorage`.
+
+    It holds no file open, so it can be kept with the plugin's own data; how far it was read is not kept.
+    """
+
+    _at = 0  # bytes that were read
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return UploadedPath, (str(self),)
 
     @property
     def filename(self) -> str:
         return Path(self).name
 
-    def read(self) -> bytes:
-        return Path(self).read_bytes()
+    @property
+    def stream(self) -> io.BytesIO:
+        """The whole content, from its start."""
+        return io.BytesIO(Path(self).read_bytes())
 
-    def save(self, destination: Any) -> None:
-        data = self.read()
+    @property
+    def mimetype(self) -> str:
+        return mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
+
+    content_type = mimetype
+
+    @property
+    def content_length(self) -> int:
+        return Path(self).stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._reading(lambda file: file.read(-1 if size is None else size))
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._reading(lambda file: file.readline(size))
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        return self._reading(lambda file: file.readlines(hint))
+
+    def __iter__(self) -> Iterator[Any]:
+        while line := self.readline():
+            yield line
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._reading(lambda file: file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _reading(self, work: Callable[[BinaryIO], T]) -> T:
+        with open(str(self), "rb") as file:
+            file.seek(self._at)
+            found = work(file)
+            self._at = file.tell()
+        return found
+
+    def save(self, destination: Any, buffer_size: int = 16384) -> None:
+        data = Path(self).read_bytes()
         if hasattr(destination, "write"):
             destination.write(data)
         else:
@@ -115,13 +177,20 @@ def _put_uploads(form: Any, values: Mapping[str, Any]) -> list[FileStorage]:
 
 
 def _data(form: Any) -> dict[str, Any]:
-    return {field.name: _value(field.data) for field in form if field.name not in NEVER_PASSED}
+    return {field.name: _value(field) for field in form if field.name not in NEVER_PASSED}
 
 
-def _value(value: Any) -> Any:
+def _value(field: Any) -> Any:
+    if isinstance(field, wtforms.MultipleFileField) and isinstance(field.data, list | tuple):
+        return [_upload(item) for item in field.data]
+    return _upload(field.data) if isinstance(field, wtforms.FileField) or isinstance(field.data, FileStorage) else field.data
+
+
+def _upload(value: Any) -> Any:
+    """What a field for files holds, as plugins get it: None and an empty text stay."""
     if isinstance(value, FileStorage):
         return UploadedPath(getattr(value, "path", value.filename or ""))
-    return value
+    return UploadedPath(value) if isinstance(value, str) and value else value
 
 
 def _messages(found: Any) -> list[str]:
