@@ -140,7 +140,8 @@ def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Mess
     values, nonce = header.get("values", {}), header.get("nonce", "")
     names = ("ids", "suppression", "thresholds", "origins")
     keys, beside = list(header["keys"]), {name: header.get(name, ()) for name in names}
-    return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, **beside), {}
+    shown = int(header.get("shown", len(keys)))
+    return view.render_samples(app, extension_id, values, dataset, keys, message.arrays, nonce, shown=shown, **beside), {}
 
 
 def _records(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +15,15 @@ from flask import Flask
 from digits.errors import DigitsError, FormErrors
 from digits.extensions import loader
 from digits.extensions.loader import explain
+from digits.extensions.view.interface import VisualizationInterface
 from digits.ipc.errors import error_to_json
 from digits.plugin_host import binding
 from digits.plugin_host.guard import failure
 from digits.plugin_host.rendering import render, with_nonce
 from digits.storage.records import boxes as box_arrays
 
+COUNTING_SECONDS = 20.0  # for samples that are not shown
+AROUND = ("get_header_template", "get_summary_template", "get_ng_templates")
 BESIDE = ("input_name", "candidates", "thresholds", "origin")  # parameters of `process_data` that only some views have
 
 
@@ -60,12 +65,16 @@ def render_samples(
     keys: list[str],
     arrays: Mapping[str, np.ndarray],
     nonce: str,
+    *,
+    shown: int | None = None,
     ids: Sequence[int | str] = (),
     suppression: Sequence[Mapping[str, Any] | None] = (),
     thresholds: Sequence[Sequence[float]] = (),
     origins: Sequence[Mapping[str, Any] | None] = (),
 ) -> dict[str, Any]:
-    """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw).
+    """One document's parts: `header`, `samples` (each `html`, or `error` in its place), `before` and `after` (raw). Of more than
+    `shown` samples the others are processed too, within `COUNTING_SECONDS`, so that the header has totals of them; `counted` says
+    of how many, None where the header has none.
 
     `keys` name the samples in words; views get `ids[i]`, by default their number, and the words where they take `input_name`.
     `arrays` holds `<i>/feature` (C, H, W), `<i>/output/<name>` and, where known, `<i>/truth` (as `box_arrays` puts it)
@@ -81,10 +90,25 @@ def render_samples(
         outputs = _outputs_by_sample(arrays)
         known = [_known(i, arrays, suppression, thresholds, origins) | {"input_name": key} for i, key in enumerate(keys)]
         numbers = ids or range(len(keys))
-        samples = [_sample(extension, instance, numbers[i], outputs.get(i, {}), known[i], nonce) for i in range(len(keys))]
+        shown = len(keys) if shown is None else min(shown, len(keys))
+        samples = [_sample(extension, instance, numbers[i], outputs.get(i, {}), known[i], nonce) for i in range(shown)]
+        counted = None
+        if _counts_all(instance):
+            counted, ends = shown, time.monotonic() + COUNTING_SECONDS
+            while counted < len(keys) and time.monotonic() < ends:
+                asked = (instance, numbers[counted], outputs.get(counted, {}), known[counted])
+                _part(extension.id, functools.partial(_processed, *asked))
+                counted += 1
         header = _part(extension.id, lambda: _rendered(extension, instance.get_header_template(), nonce))
         before, after = _ng(extension.id, instance, nonce)
-    return {"header": header, "samples": samples, "before": before, "after": after, "title": extension.title}
+    return {
+        "header": header,
+        "samples": samples,
+        "before": before,
+        "after": after,
+        "title": extension.title,
+        "counted": counted,
+    }
 
 
 def _options(plugin: str, form: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,11 +155,21 @@ def _sample(
     nonce: str,
 ) -> dict[str, Any]:
     def work() -> str:
-        extra = {name: known[name] for name in accepted(instance)}
-        data = instance.process_data(input_id, known["input_data"], outputs, **extra)
+        data = _processed(instance, input_id, outputs, known)
         return _rendered(extension, instance.get_view_template(data), nonce)
 
     return {"key": known["input_name"], **_part(extension.id, work)}
+
+
+def _counts_all(instance: Any) -> bool:
+    """Whether a view shows something of all samples: it has a template for above or around them, and does not say otherwise."""
+    own = any(getattr(type(instance), name, None) is not getattr(VisualizationInterface, name) for name in AROUND)
+    return own and bool(getattr(instance, "counts_all", True))
+
+
+def _processed(instance: Any, input_id: int | str, outputs: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    extra = {name: known[name] for name in accepted(instance)}
+    return instance.process_data(input_id, known["input_data"], outputs, **extra)
 
 
 def _rendered(extension: loader.Extension, answer: Any, nonce: str) -> str:

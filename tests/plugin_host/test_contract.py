@@ -370,6 +370,18 @@ def test_a_view_is_asked_in_the_order_of_the_contract(host: Service) -> None:
     assert results.after["html"] == '</div><script nonce="N0nce">done()</script>'
 
 
+def test_a_header_counts_samples_that_are_not_shown(host: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Totals of the first 200 alone looked like those of all."""
+    many = samples(*(f"s{number}" for number in range(203)))
+    results = plugin_views.render(host, None, many, "good-view", {"scale": "2"}, "N0nce")
+    assert (len(results.samples), results.hidden, results.uncounted) == (200, 3, 0)
+    assert "<b>203 seen" in results.header["html"]
+    monkeypatch.setattr(plugin_views, "COUNTED_BYTES", 2 * (40 + 5 * 8))
+    results = plugin_views.render(host, None, many, "good-view", {"scale": "2"}, "N0nce")
+    assert (len(results.samples), results.hidden, results.uncounted) == (200, 3, 1)
+    assert "<b>202 seen" in results.header["html"]
+
+
 def test_boxes_of_the_ground_truth_reach_a_view_as_the_records_hold_them(host: Service) -> None:
     truth = np.array([(1.5, 2, 3, 4, 0, 0)], BOX_DTYPE)
     sample = ViewSample("one", np.zeros((1, 8, 8), np.uint8), {"boxes": np.array([[1, 1, 2, 2, 0.9]], np.float32)}, truth)

@@ -40,6 +40,8 @@ class BoxOptions(FlaskForm):
 class Visualization(OptionsView):
     """Takes outputs with rows `[left, top, right, bottom, confidence]` or `[…, confidence, class]` in pixels of the input."""
 
+    counts_all = False  # the header is a legend
+
     Options = BoxOptions
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:

@@ -19,7 +19,13 @@ __all__ = ["GROUP", "VisualizationInterface"]
 
 
 class VisualizationInterface:
-    """Base class of all views. Methods that a view must define raise NotImplementedError here."""
+    """Base class of all views. Methods that a view must define raise NotImplementedError here.
+
+    `counts_all`: whether what stands above or around the samples (`get_header_template`, `get_ng_templates`) tells something of
+    all: then `process_data` is called for those too that a page does not show. A view whose header is a legend sets it to False.
+    """
+
+    counts_all = True
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:
         """`dataset` has `extension_userdata` (dict), `get_feature_dims()` → (H, W, C); keywords are the options' values."""

@@ -31,6 +31,8 @@ class MaskViewOptions(FlaskForm):
 class Visualization(OptionsView):
     """Takes class scores (K, H, W), a probability (1, H, W) or (H, W), or whole class numbers (1, H, W) or (H, W)."""
 
+    counts_all = False  # the header is a legend
+
     Options = MaskViewOptions
 
     def __init__(self, dataset: Any, **kwargs: Any) -> None:

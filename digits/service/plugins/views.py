@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_SHOWN = 200
+COUNTED_BYTES = 256 << 20  # of samples that are not shown, but counted by a view whose header has totals
 ANGULAR = re.compile(r"\sng-(app|controller)\b|\bangular\s*\.")
 
 
@@ -50,7 +51,8 @@ class ViewSample:
 
 @dataclass(frozen=True)
 class Results:
-    """A rendered document: parts have `html` or `error` (message, advice, trace). `failure`: the view as a whole failed."""
+    """A rendered document: parts have `html` or `error` (message, advice, trace). `hidden` samples are not shown, `uncounted` of
+    these no part of what the header says. `failure`: the view as a whole failed."""
 
     title: str = ""
     header: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Results:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     hidden: int = 0
+    uncounted: int = 0
     failure: DigitsError | None = None
 
     @property
@@ -73,32 +76,46 @@ class Results:
 def render(
     service: Service, dataset: Job | None, samples: Sequence[ViewSample], view_id: str, values: Mapping[str, Any], nonce: str
 ) -> Results:
-    """The samples through a view; the first `MAX_SHOWN` of them.
+    """The samples through a view, which shows the first `MAX_SHOWN` of them; its header is of all that fit into `COUNTED_BYTES`.
 
     Raises FormErrors for options that do not validate and NotFound for an unknown view; a view that fails is `failure`.
     """
-    shown = samples[:MAX_SHOWN]
+    given = _counted(samples)
     view_id = view_id or plugins.DEFAULT_VIEW
     if errors := check_paths(service, values, lambda: config_form(service, view_id, values).fields):
         raise FormErrors(errors)
     header: dict[str, Any] = {
         "values": dict(values),
-        "keys": [s.key for s in shown],
-        "ids": [number if s.id is None else s.id for number, s in enumerate(shown)],
+        "keys": [s.key for s in given],
+        "ids": [number if s.id is None else s.id for number, s in enumerate(given)],
+        "shown": MAX_SHOWN,
         "nonce": nonce,
         "dataset": _describe(service, dataset),
     }
-    header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in shown]
-    header["thresholds"] = [list(s.thresholds) for s in shown]
-    header["origins"] = [s.origin for s in shown]
+    header["suppression"] = [{name: s.candidates[name] for name in ("overlap", "most")} if s.candidates else None for s in given]
+    header["thresholds"] = [list(s.thresholds) for s in given]
+    header["origins"] = [s.origin for s in given]
+    hidden = max(0, len(samples) - MAX_SHOWN)
     try:
-        answer = plugins.request(service, "view-render", view_id, header, _arrays(shown), plugins.VIEW_SECONDS).header
+        answer = plugins.request(service, "view-render", view_id, header, _arrays(given), plugins.VIEW_SECONDS).header
     except (FormErrors, NotFound):
         raise
     except DigitsError as error:
-        return Results(title=view_id, failure=error, hidden=len(samples) - len(shown))
+        return Results(title=view_id, failure=error, hidden=hidden)
     parts = {name: answer[name] for name in ("title", "header", "samples", "before", "after")}
-    return Results(**parts, hidden=len(samples) - len(shown))
+    uncounted = len(samples) - answer["counted"] if answer["counted"] is not None else 0
+    return Results(**parts, hidden=hidden, uncounted=uncounted)
+
+
+def _counted(samples: Sequence[ViewSample]) -> Sequence[ViewSample]:
+    """The samples that are shown, and after them as many as fit into `COUNTED_BYTES`."""
+    size = 0
+    for number, sample in enumerate(samples[MAX_SHOWN:], MAX_SHOWN):
+        arrays = [sample.input, *sample.outputs.values()]
+        size += sum(array.nbytes for array in arrays if array is not None)
+        if size > COUNTED_BYTES:
+            return samples[:number]
+    return samples
 
 
 def config_form(service: Service, view_id: str, values: Mapping[str, Any] | None = None, nonce: str = "") -> PluginForm:
