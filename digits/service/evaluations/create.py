@@ -22,7 +22,9 @@ from digits.service.files import confine as paths
 from digits.service.files.form_files import is_form_file
 from digits.service.models.history import read_history
 from digits.service.models.snapshots import Snapshot, find_snapshot
+from digits.service.models.validation_samples import meta_of, task_of
 from digits.storage.jobs.store import Job, JobQuery
+from digits.tasks.truth import places_in_label
 
 LIST_FILE = "images.txt"
 VIDEO_FOLDER = "video"  # of one that was sent, in the job's folder
@@ -159,8 +161,23 @@ def comparable_datasets(service: Service, model: Job, limit: int = 50) -> list[C
     for job in service.store.query(JobQuery(kind=Kind.DATASET, statuses=(Status.DONE,))).jobs if info else ():
         other = dataset_info(service, job) if job.id != model.dataset_id else None
         if info and other and other.task == info.task and set(other.class_labels) <= set(info.class_labels):
-            found.append(Comparable(job, _filled_splits(other)))
+            splits = {name: count for name, count in _filled_splits(other).items() if not _no_truth(service, model, other, name)}
+            found.append(Comparable(job, splits))
     return [other for other in found if other.splits][:limit]
+
+
+def _no_truth(service: Service, model: Job, info: DatasetInfo, split: str) -> DataError | None:
+    """Why the labels of a split of another data set are no truth for a model; None where they are, and where the worker is the
+    first to see what the model was trained on."""
+    meta = meta_of(service, model)
+    try:
+        if meta:
+            places_in_label(task_of(meta), meta, info, split)
+    except DataError as error:
+        return error
+    except (KeyError, TypeError, ValueError, StorageError):
+        pass
+    return None
 
 
 def _source(
@@ -207,6 +224,8 @@ def _split_source(service: Service, model: Job, split: str, dataset: Job | None)
         )
     if name not in info.splits or not info.splits[name].entries:
         raise BadRequest(f"{owner.name} has no {SPLIT_NAMES[name]} split.", advice="Send a list of pictures or a folder instead.")
+    if owner.id != model.dataset_id and (reason := _no_truth(service, model, info, name)):
+        raise BadRequest(f"{model.name} cannot be measured on {owner.name}: {reason.message}", advice=reason.advice)
     return {"source": "split", "split": name, "dataset_id": owner.id}
 
 

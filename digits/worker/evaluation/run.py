@@ -38,6 +38,7 @@ from digits.storage.predictions import (
 )
 from digits.storage.validation_pictures import FILE, read_pictures, write_pictures
 from digits.tasks import Labels, Task, of
+from digits.tasks.truth import places_in_label
 from digits.worker.evaluation.baseline import yardstick
 from digits.worker.evaluation.batches import Rounds, batch_size
 from digits.worker.evaluation.gain import Gain
@@ -83,7 +84,10 @@ def _evaluate(context: WorkerContext, spec: EvaluationSpec, predictor: Predictor
     options = task.with_thresholds(options, model.class_labels, spec.thresholds)
     match = rounds.source.match
     measures = spec.source == "split" and can_be_compared(task, model, bool(meta["preparation"].get("whitening")))
-    truths = Truths(context, spec, predictor, task, match) if measures and not task.told_by_name else None
+    numbers: tuple[int, ...] = ()
+    if spec.source == "split" and meta.get("dataset_id") != spec.dataset_id:  # before anything is predicted
+        numbers = places_in_label(task, meta, context.jobs_dir.folder(spec.dataset_id).dataset_info(), spec.split)
+    truths = Truths(context, spec, predictor, task, match, numbers) if measures and not task.told_by_name else None
     labels, scale = (truths.labels, truths.scale) if truths else (None, 1.0)
     report = task.report(labels, model, options, scale, spec.top_n)
     model_answers = answering(predictor, spec.answering) if not spec.answering.is_plain else None

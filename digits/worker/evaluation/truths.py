@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,16 @@ class Truths:
     """Labels of the records of a split as the model's classes and units, and the scale they are measured in. `unknown` (K,) int64
     counts what `of` met of the classes that the model does not know."""
 
-    def __init__(self, context: WorkerContext, spec: EvaluationSpec, predictor: Predictor, task: Task, match: ClassMatch) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        spec: EvaluationSpec,
+        predictor: Predictor,
+        task: Task,
+        match: ClassMatch,
+        numbers: Sequence[int] = (),
+    ) -> None:
+        """`numbers` are the places of the model's in a label, as `tasks.truth` finds them."""
         folder = context.jobs_dir.folder(spec.dataset_id)
         info = folder.dataset_info()
         self.task = task
@@ -30,6 +40,7 @@ class Truths:
         self.ignored = info.ignored
         self.match = match
         self.places = np.array(self.match.places, np.int64)
+        self.numbers = list(numbers)
         self.unknown = np.zeros(len(self.match.unknown), np.int64)
         meta = self.reader.meta
         labels = self._in_the_models_classes(Labels.of_records(meta))
@@ -52,7 +63,9 @@ class Truths:
         return [self._renumbered(np.asarray(label)) for label in found]
 
     def _renumbered(self, label: np.ndarray) -> np.ndarray:
-        """A label (any shape) with class numbers of another data set as the model's."""
+        """A label (any shape) with class numbers, or the columns, of another data set as the model's."""
+        if self.numbers:
+            return label[self.numbers]
         if self.match.is_same:
             return label
         if self.match.unknown:
@@ -65,9 +78,4 @@ class Truths:
             raise DataError(
                 f"The data set has the classes {', '.join(info.class_labels[:8])}; the model knows none of them.",
                 advice="Choose a data set of the same classes.",
-            )
-        if self.labels.kind not in self.task.label_kinds:
-            raise DataError(
-                f"The labels of this data set are of the kind {self.labels.kind}; the model needs {self.task.label_kinds[0]}.",
-                advice="Choose a data set of the same task.",
             )

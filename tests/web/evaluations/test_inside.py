@@ -95,7 +95,7 @@ def test_a_pretrained_model_is_looked_into(models: Models) -> None:
     room = client.get(f"/pretrained_models/{models.model.id}").text
     assert f'href="{at}/inside"' in room
     for text in (page, room):
-        assert 'accept="image/*,.tif,.tiff"' in text  # of 8 bits: no .npy
+        assert 'accept="image/*,.tif,.tiff' in text  # of 8 bits: no .npy
     found = client.get(f"{at}/inside.json?{record}").json
     shapes = {row["name"]: [one["shape"] for one in row["activations"]] for row in found["layers"]}
     assert shapes["data"] == [[3, SIDE, SIDE]]

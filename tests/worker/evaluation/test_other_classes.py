@@ -3,6 +3,7 @@ classes that the set does not have, and what is to be ignored. The right values 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from digits.domain.datasets import VAL_DB
 from digits.domain.inference import EvaluationSpec
 from digits.engines.base import LayerReport, Predictor
 from digits.service.evaluations.results import about_classes
+from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import PredictionReader
 from digits.storage.records.reader import BOX_CROWD, BOX_DTYPE, BOX_IGNORED
@@ -57,6 +59,7 @@ def numbered(count: int) -> np.ndarray:
 class Evaluation:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path, self.monkeypatch = tmp_path, monkeypatch
+        self.columns: tuple[str, ...] = ()
         self.jobs_dir = JobsDir(tmp_path / "jobs")
         self.jobs_dir.prepare()
         snapshot = self.jobs_dir.folder(MODEL_ID).path / "snapshots" / "epoch_1.safetensors"
@@ -83,7 +86,8 @@ class Evaluation:
         self, task: str, ours: tuple[str, ...], answers: Any, kind: str, **spec: Any
     ) -> tuple[dict[str, Any], PredictionReader]:
         meta = {**META, "task": task, "class_labels": list(ours), "label_kind": kind}
-        meta["label_shape"] = {"map": [1, 8, 8], "boxes": None, "vector": [len(ours)]}.get(kind, [])
+        meta["label_shape"] = {"map": [1, 8, 8], "boxes": None, "vector": [len(ours or self.columns)]}.get(kind, [])
+        meta["image"] = {**META["image"], "columns": list(self.columns)}
 
         class Engine:
             def load(self, snapshot: Path, device: str) -> Predictor:
@@ -115,6 +119,27 @@ def test_a_class_of_pictures_that_the_model_does_not_know(evaluate: Evaluation) 
     unknown, missing = about_classes(result)
     assert unknown.startswith("The model does not know “fox” (2 pictures), “wolf” (1 pictures). These pictures are predicted")
     assert "“cow”" in missing
+
+
+def test_columns_of_another_set_are_found_by_their_names(evaluate: Evaluation) -> None:
+    """A model of x and y is measured alike on sets with y before x and with others between them."""
+    answers = np.random.default_rng(1).random((8, 2))
+    truth = answers + np.random.default_rng(2).random((8, 2)) / 10
+    expected = None
+    for columns in (("x", "y"), ("y", "x"), ("y", "weight", "x")):
+        labels = np.stack([{"x": truth[:, 0], "y": truth[:, 1], "weight": np.arange(8.0)}[name] for name in columns], axis=1)
+        folder = evaluate.jobs_dir.folder(DATASET_ID).path
+        shutil.rmtree(folder, ignore_errors=True)
+        make_dataset(folder, numbered(8), labels.astype(np.float32), task="regression", label_kind="vector", validation=8)
+        info = read_json(folder / "dataset.json")
+        write_json(folder / "dataset.json", {**info, "extra": {**info["extra"], "columns": list(columns)}})
+        evaluate.columns = ("x", "y")
+        shutil.rmtree(evaluate.jobs_dir.folder(JOB_ID).path, ignore_errors=True)
+        result, _ = evaluate.run("regression", (), answers, "vector", source="split", dataset_id=DATASET_ID, split=VAL_DB)
+        found = [result["metrics"][name] for name in sorted(result["metrics"])]
+        expected = expected or found
+        assert found == pytest.approx(expected)
+        assert result["metrics"]["mae"] == pytest.approx(metrics.mean_absolute_error(truth, answers), rel=1e-5)
 
 
 def test_folders_beside_those_of_classes_are_classes(evaluate: Evaluation, tmp_path: Path) -> None:
