@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from digits.domain.training import SOLVERS, text_batch_size
+
 Setting = str | float
 NO_SETTINGS = frozenset(
     {
@@ -23,12 +25,26 @@ LONGEST = 500  # characters of a setting that are kept
 
 def settings_of(form: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Setting]:
     """The settings by name: numbers as numbers, yes and no as `true` and `false`, lists as text with commas. Blank fields and the
-    network's text are left out; a seed that was drawn is the one that was used."""
+    network's text are left out, but what a training took for them counts; a seed that was drawn is the one that was used."""
     found = {name: value for name, raw in form.items() if name not in NO_SETTINGS and (value := _plain(raw)) is not None}
     seed = spec.get("seed")
     if isinstance(seed, int) and SEED not in found and not isinstance(seed, bool):
         found[SEED] = float(seed)
-    return found
+    return {**taken_for_blank(spec), **found}
+
+
+def taken_for_blank(spec: Mapping[str, Any]) -> dict[str, Setting]:
+    """What a training takes for fields of its form that are blank, as `spec` decides it: `batch_size`, `momentum`,
+    `weight_decay`. So a run that left one blank is the same as one that named the value."""
+    solver = SOLVERS.get(str((spec.get("solver") or {}).get("type", "SGD")))
+    if "network" not in spec or "epochs" not in spec or solver is None:
+        return {}
+    taken = {
+        "batch_size": spec.get("batch_size") or text_batch_size(str(spec["network"])),
+        "momentum": solver.momentum,
+        "weight_decay": solver.weight_decay,
+    }
+    return {name: float(value) for name, value in taken.items() if isinstance(value, int | float)}
 
 
 def _plain(raw: Any) -> Setting | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from digits.errors import TrainingError
+from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 CHECKPOINT_SECONDS = 60  # between rolling checkpoints, where the setting says nothing else
 SYNCHRONISED, AVERAGED = "synchronised", "averaged"  # batch normalisation of several processes
@@ -89,6 +91,18 @@ class Solver:
             raise TrainingError(f"There is no solver {self.type}.", advice=f"Choose one of {', '.join(SOLVERS)}.", code="solver")
         momentum = facts.momentum if self.momentum is None else self.momentum
         return momentum, facts.weight_decay if self.weight_decay is None else self.weight_decay
+
+
+OWN_BATCH_SIZE = re.compile(r"^BATCH_SIZE\b[^=\n]*=\s*(?:(\d+)\s*(?:#.*)?$)?", re.MULTILINE)  # in a network text
+
+
+def text_batch_size(network: str) -> int | None:
+    """The batch size of a training where the form has none: what the network text says as `BATCH_SIZE`, else the usual one. None
+    where the text computes it, which only running it can tell."""
+    own = OWN_BATCH_SIZE.search(network)
+    if own is None:
+        return DEFAULT_BATCH_SIZE
+    return int(own[1]) if own[1] else None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { knownParts } from "../../digits/web/static/js/charts/compare_charts.js";
 import { isLog, levelOf } from "../../digits/web/static/js/charts/theme_plot.js";
 import { leftOut, plan } from "../../digits/web/static/js/charts/training_charts.js";
 import { FinerCurves, laidIn, withPart } from "../../digits/web/static/js/parts/finer_curves.js";
@@ -351,4 +352,10 @@ Deno.test("ten thousand numbers of classes are folded with a word, at once", () 
     assert.match(made.textContent, /And .* more, in the CSV\./);
   }
   done();
+});
+
+Deno.test("a line over axes has a gap where a run has no value", () => {
+  assert.deepEqual(knownParts([0, 0.5, 1]), [[[0, 0], [1, 0.5], [2, 1]]]);
+  assert.deepEqual(knownParts([0.2, null, 1, 0]), [[[0, 0.2]], [[2, 1], [3, 0]]]);
+  assert.deepEqual(knownParts([null, null]), []);
 });

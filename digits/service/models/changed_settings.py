@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from digits.domain.settings import taken_for_blank
 from digits.service.models.choices import recommended_values
 from digits.service.models.form import LR_PARAMETERS, ModelForm
 
@@ -44,9 +45,11 @@ class Change:
     default: str
 
 
-def changed_settings(form: Mapping[str, Any]) -> list[Change]:
+def changed_settings(form: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Change]:
     """The fields of a stored form that hold something else than the page proposes for the network that was chosen; of a network
-    that is none of the list, than the form's own defaults. Parameters of a learning rate's policy count for that policy alone."""
+    that is none of the list, than the form's own defaults. What the training took for a blank field is what counts. Parameters of
+    a learning rate's policy count for that policy alone."""
+    blank = taken_for_blank(spec)
     proposed = recommended_values(str(form.get("standard_networks", ""))) if form.get("method", "standard") == "standard" else {}
     used = LR_PARAMETERS.get(str(form.get("lr_policy", "")), ())
     found = []
@@ -54,8 +57,9 @@ def changed_settings(form: Mapping[str, Any]) -> list[Change]:
         if name in NOT_COMPARED or name not in form or (name in RATES and name not in used):
             continue
         default = proposed.get(name, field.get_default(call_default_factory=True))
-        if _comparable(form[name]) != _comparable(default):
-            found.append(Change(name, str(field.title or name), _text(field, form[name]), _text(field, default)))
+        here, usual = (blank.get(name) if value in (None, "", []) else value for value in (form[name], default))
+        if _comparable(here) != _comparable(usual):
+            found.append(Change(name, str(field.title or name), _text(field, here), _text(field, usual)))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from digits.domain.datasets import DatasetInfo
+from digits.domain.training import text_batch_size
 from digits.engines.network.own_metrics import may_decide, no_direction
 from digits.errors import NotFound
 from digits.networks import catalog
@@ -16,7 +17,6 @@ from digits.tasks import GENERIC, get, words_for
 from digits.utils.constants import DEFAULT_BATCH_SIZE
 
 MAX_SWEEP = 200
-OWN_BATCH_SIZE = re.compile(r"^BATCH_SIZE\s*=\s*(\d+)", re.MULTILINE)  # in a network text
 BUILT_FOR_ONE_SIZE = re.compile(r"^ONE_SIZE\s*=\s*True\b", re.MULTILINE)
 Errors = dict[str, list[str]]
 
@@ -75,8 +75,7 @@ def check_sizes(form: ModelForm, text: str, info: DatasetInfo | None) -> Errors:
     """Pictures of several sizes make batches only as crops of one size, and so they come to a network that says it needs one."""
     if info is None or info.feature_shape is not None or form.crop_size:
         return {}
-    own = OWN_BATCH_SIZE.search(text)
-    largest = max(form.batch_size or [int(own[1]) if own else DEFAULT_BATCH_SIZE])
+    largest = max(form.batch_size or [text_batch_size(text) or DEFAULT_BATCH_SIZE])
     if BUILT_FOR_ONE_SIZE.search(text):
         advice = "give a crop size, or choose a network that takes any size"
         return {"crop_size": [f"The pictures have several sizes, and this network is built for one: {advice}."]}

@@ -15,6 +15,7 @@ from digits.domain.datasets import VAL_DB, DatasetInfo
 from digits.domain.inference import EvaluationSpec
 from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import DECIDING, PERCENT, facts, is_lower_better
+from digits.domain.settings import taken_for_blank
 from digits.errors import BadRequest, DigitsError, NotFound, StorageError
 from digits.service import Service
 from digits.service.evaluations.create import model_evaluations
@@ -98,7 +99,9 @@ def _compared(service: Service, job: Job, points: int) -> Compared:
     form: dict[str, Any] = {}
     with contextlib.suppress(StorageError):  # of a damaged folder the row is compared still
         spec = dict(folder.request().spec)
-        form = {**stored_form(service, job), SEED: spec.get("seed")}
+        form = {name: _plain(value) for name, value in stored_form(service, job).items()}
+        form |= {name: _plain(value) for name, value in taken_for_blank(spec).items() if form.get(name) in (None, "")}
+        form[SEED] = spec.get("seed")
     curves = read_curves(folder, points)
     path, source = _pictures_of(service, job, curves)
     return Compared(job, form, info_of(service, job.dataset_id), curves, path, source, spec)
@@ -173,7 +176,7 @@ def line_name(line: Sequence[Compared]) -> str:
 def settings_that_differ(runs: Sequence[Compared]) -> dict[str, dict[str, Any]]:
     """By the name of a form's field the value of each run, by id: only fields whose values are not all the same."""
     fields = dict.fromkeys(name for run in runs for name in run.form)
-    found = {name: {run.job.id: _plain(run.form.get(name)) for run in runs} for name in fields if name not in NAMES - {SEED}}
+    found = {name: {run.job.id: run.form.get(name) for run in runs} for name in fields if name not in NAMES - {SEED}}
     return {name: values for name, values in found.items() if len({repr(value) for value in values.values()}) > 1}
 
 
@@ -215,7 +218,9 @@ def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _plain(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
+    """One value is the same in a list and alone, and a whole number the same as a fraction without one."""
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _described(service: Service, run: Compared, line: int) -> dict[str, Any]:

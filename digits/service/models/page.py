@@ -64,7 +64,7 @@ def training_page(service: Service, job: Job) -> TrainingPage:
     layers = layer_text(folder, spec)
     dataset = service.store.find(job.dataset_id)
     damaged = words(damage_of(service, dataset)) if dataset is not None else ""
-    changed = tuple(changed_settings(request.form))
+    changed = tuple(changed_settings(request.form, request.spec))
     return TrainingPage(spec, history, info, dataset, config, data, *layers, damaged, changed)
 
 

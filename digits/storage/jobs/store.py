@@ -51,7 +51,7 @@ __all__ = ["Job", "JobQuery", "JobStore", "Output", "Page", "Parent"]
 AT_ONCE = 500  # ids that one statement names
 MANY = 3000  # rows of a list that are rather read all together
 OUTPUT_FIELDS = tuple(f.name for f in dataclass_fields(Output))
-INDEX_VERSION = 1  # grows when `index` writes more than it did
+INDEX_VERSION = 2  # grows when `index` writes more than it did
 
 
 class JobReader:

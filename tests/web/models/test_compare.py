@@ -196,6 +196,22 @@ def test_a_repeat_differs_by_its_seed_alone_and_is_one_line(client: FlaskClient,
     assert page.location.startswith(f"/compare?ids={first},")
 
 
+def test_a_blank_field_is_the_value_that_was_taken_for_it(client: FlaskClient, service: Service, dataset: Job) -> None:
+    """A batch size that was left blank counted as another setting than the network's own, and the verdict followed it."""
+    blank = train(client, service, dataset, range(9), random_seed="5")
+    named = train(client, service, dataset, range(40), random_seed="6", batch_size="64", momentum="0.9", weight_decay="0.0001")
+    found = compared(client, blank, named)
+    assert [line["ids"] for line in found["lines"]] == [[blank, named]]
+    assert list(found["settings"]) == ["random_seed"]
+    assert {service.store.get(job_id).fold for job_id in (blank, named)} == {service.store.get(blank).fold}
+    other = train(client, service, dataset, range(40), random_seed="7", batch_size="32")
+    found = compared(client, blank, other)
+    assert found["settings"]["batch_size"] == {blank: 64, other: 32}
+    rows = client.get("/jobs.json?kind=model&query=batch_size:64").get_json()["rows"]
+    assert {row["id"] for row in rows} >= {blank, named}
+    assert other not in {row["id"] for row in rows}
+
+
 @pytest.mark.parametrize("status", [Status.DONE, Status.ABORT, Status.ERROR])
 def test_a_run_that_ended_before_its_last_epoch_is_no_seed_of_those_that_did_not(
     client: FlaskClient, service: Service, dataset: Job, status: Status

@@ -245,13 +245,35 @@ export function parallel(found, metric) {
     add("text", { x, y: height - 8, "text-anchor": "middle" }, axis.low);
   });
   for (const run of found.runs) {
-    const points = axes.map((axis, i) => [70 + 140 * i, bottom - axis.place(run.id) * (bottom - top)]);
-    const line = add("polyline", { points: points.map((point) => point.join(",")).join(" "), stroke: strokeOf(run.line).color });
-    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
-    title.textContent = run.name;
-    line.append(title);
+    const places = axes.map((axis) => axis.place(run.id));
+    const stroke = strokeOf(run.line).color;
+    const lacking = axes.filter((_, i) => places[i] === null).map(({ name }) => name);
+    for (const part of knownParts(places)) {
+      const points = part.map(([i, place]) => [70 + 140 * i, bottom - place * (bottom - top)]);
+      const line = points.length > 1
+        ? add("polyline", { points: points.map((point) => point.join(",")).join(" "), stroke })
+        : add("circle", { cx: points[0][0], cy: points[0][1], r: 3, fill: stroke });
+      const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = lacking.length ? `${run.name} (nothing for ${lacking.join(", ")})` : run.name;
+      line.append(title);
+    }
   }
   return svg;
+}
+
+/**
+ * The neighbouring axes on which a run has a place, each with it: a line has a gap where a value is not known.
+ * @param {(number | null)[]} places
+ */
+export function knownParts(places) {
+  /** @type {[number, number][][]} */
+  const parts = [];
+  places.forEach((place, i) => {
+    if (place === null) return;
+    if (i && places[i - 1] !== null) parts.at(-1)?.push([i, place]);
+    else parts.push([[i, place]]);
+  });
+  return parts;
 }
 
 /**
@@ -267,7 +289,7 @@ function axisOf(name, values) {
   const scale = (/** @type {number} */ value) => (log ? Math.log(value) : value);
   const place = (/** @type {string} */ id) => {
     const value = values[id];
-    if (value === null || value === undefined || value === "") return 0;
+    if (value === null || value === undefined || value === "") return null;
     const number = numeric ? scale(value) : words.indexOf(String(value));
     const [from, to] = numeric ? [scale(low), scale(high)] : [low, high];
     return to > from ? (number - from) / (to - from) : 0.5;

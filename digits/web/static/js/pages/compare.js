@@ -165,7 +165,7 @@ function drawLegend(found) {
 
 /** @param {any} found */
 function drawSweep(found) {
-  const metric = found.verdict.metric || found.runs[0].best?.name || "";
+  const metric = found.verdict.metric || found.runs.find((/** @type {any} */ run) => run.best)?.best.name || "";
   const settings = Object.keys(found.settings).filter((name) => name !== "random_seed");
   if (found.lines.length < 3 || !settings.length || !found.metrics[metric]) return;
   find("[data-sweep]", page).hidden = false;
