@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from digits.extensions.data.source import FileSource
 from digits.extensions.data.userdata import chance_of
 from digits.images.prepare import dtype_word
 from digits.ingest.apart import InWorker, LookingApart, can_be_sent
-from digits.ingest.encode import NO_SAMPLE, EncodedChunk
+from digits.ingest.encode import NO_SAMPLE, EncodedChunk, samples_of
 from digits.ingest.left_out import LeftOut
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.probe import Probe
@@ -42,7 +42,16 @@ from digits.ingest.problems import (
 from digits.ingest.progress import Progress
 from digits.ingest.record_schema import RecordSchema
 from digits.ingest.silence import SilenceWatch
-from digits.ingest.source import entries_of, entry_seconds, forget_found, kept_colours, open_source, state_of, title_of
+from digits.ingest.source import (
+    entries_of,
+    entry_seconds,
+    forget_found,
+    kept_colours,
+    load_source,
+    open_source,
+    state_of,
+    title_of,
+)
 from digits.ingest.split_statistics import (
     MEAN_ARRAY_FILE,
     LabelStatistics,
@@ -114,11 +123,13 @@ class Ingest:
         self._remove_splits()
         try:
             source = self.context.retry_when_disk_full(self._open_source)
-            entries = {stage: entries_of(source, stage, self.plugin, self._watch) for stage in STAGES}
+            self._sources = self._of_stages(source)
+            source = self._sources[TRAIN_DB]
+            entries = {stage: entries_of(self._sources[stage], stage, self.plugin, self._watch) for stage in STAGES}
             self._check_entries(entries)
             apart = self._in_worker.has_died and can_be_sent(entries)
             schema = self._schema(source, entries, apart)
-            splits = self._write_splits(source, schema, entries, apart)
+            splits = self._write_splits(schema, entries, apart)
             mark = self.problems.mark()
             info = self.context.retry_when_disk_full(lambda: self._conclude(source, schema, splits, mark))
             self._tell(info)
@@ -153,35 +164,67 @@ class Ingest:
         for problem in empty_shares(self.spec.extension_data, {stage: len(items) for stage, items in entries.items()}):
             self._say_empty(problem["stage"], problem["reason"])
 
+    def _of_stages(self, source: DataIngestionInterface) -> dict[str, DataIngestionInterface]:
+        """The source of each stage. A plugin has an instance of its own for each, as with the original: it may shuffle what it
+        has, or take away what it gave, and no entry may come into two splits by that."""
+        if isinstance(source, FileSource):
+            return dict.fromkeys(STAGES, source)
+        return {stage: load_source(self.spec.extension, self.folder.path) for stage in STAGES}
+
     def _schema(self, source: DataIngestionInterface, entries: dict[str, Sequence[Any]], apart: bool) -> RecordSchema:
+        """Looked at is with copies: what a plugin remembers of entries is not to be of these."""
+        stop = self.context.should_stop
         if not apart:
             with self._in_worker.watched():
-                return Probe(source, self.spec, self.plugin, entries).schema(self.context.should_stop)
+                copies = {stage: self._copy_of(stage) for stage in STAGES if len(entries[stage])}
+                samples = lambda stage, entry: samples_of(copies[stage], entry, self.plugin)  # noqa: E731
+                return Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
         self.context.emit(LogEvent(message=APART))
-        with LookingApart(self._setup(source), self.plugin, self.context.should_stop) as looking:
-            return Probe(source, self.spec, self.plugin, entries, looking.samples).schema(self.context.should_stop)
+        with ExitStack() as stack:
+            looking = {
+                stage: stack.enter_context(LookingApart(self._setup(stage), self.plugin, stop))
+                for stage in STAGES
+                if len(entries[stage])
+            }
+            samples = lambda stage, entry: looking[stage].samples(entry)  # noqa: E731
+            return Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
 
-    def _setup(self, source: DataIngestionInterface) -> Setup:
+    def _copy_of(self, stage: str) -> DataIngestionInterface:
+        """The source of a stage as it is after listing its entries."""
+        source = self._sources[stage]
+        if isinstance(source, FileSource):
+            return source
+        state = state_of(source)
+        copy = load_source(self.spec.extension, self.folder.path, state)
+        if not state:
+            entries_of(copy, stage, self.plugin, self._watch)
+        return copy
+
+    def _setup(self, stage: str) -> Setup:
+        source = self._sources[stage]
         state = state_of(source)
         lists = not state and not isinstance(source, FileSource)
-        return Setup(self.spec.extension, self.folder.path, state=state, lists=lists)
+        return Setup(self.spec.extension, self.folder.path, state=state, lists=stage if lists else "")
 
     def _write_splits(
-        self, source: DataIngestionInterface, schema: RecordSchema, entries: dict[str, Sequence[Any]], apart: bool
+        self, schema: RecordSchema, entries: dict[str, Sequence[Any]], apart: bool
     ) -> dict[str, tuple[SplitInfo, Sums]]:
         total = sum(len(items) for items in entries.values())
         unit = of(schema.meta.task, Labels.of_records(schema.meta)).unit
         progress = Progress(self.context.emit, total, unit)
-        setup = replace(self._setup(source), schema=schema)
         done: dict[str, tuple[SplitInfo, Sums]] = {}
         self._left_out = LeftOut(self.plugin, total, self.spec.max_left_out)
         stop = self.context.should_stop
-        with (
-            EncodePool(setup, source, self.context.workers, entries=total, should_stop=stop, apart=apart) as pool,
-            self._in_worker.watched() if pool.in_worker else nullcontext(),
-        ):
-            for stage in STAGES:
-                if len(entries[stage]):
+        filled = [stage for stage in STAGES if len(entries[stage])]
+        is_one = len({id(self._sources[stage]) for stage in filled}) == 1
+        for stages in [filled] if is_one else [[stage] for stage in filled]:  # those of one source share the processes
+            setup, count = replace(self._setup(stages[0]), schema=schema), sum(len(entries[stage]) for stage in stages)
+            source = self._sources[stages[0]]
+            with (
+                EncodePool(setup, source, self.context.workers, entries=count, should_stop=stop, apart=apart) as pool,
+                self._in_worker.watched() if pool.in_worker else nullcontext(),
+            ):
+                for stage in stages:
                     progress.stage(stage)
                     split = self._write_split(pool, stage, schema, entries[stage], progress)
                     if split is not None:

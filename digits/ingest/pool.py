@@ -27,7 +27,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from digits.domain.datasets import STAGES
 from digits.errors import DigitsError, JobStopped, PluginError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.encode import EncodedChunk, Encoder, entry_at, entry_text
@@ -74,7 +73,7 @@ class Setup:
     schema: RecordSchema | None = None
     state: bytes = b""  # see `source.state_of`
     memory: MemoryAddress | None = None
-    lists: bool = False  # the source lists its entries there too, which may leave marks in it that `state` cannot hold
+    lists: str = ""  # the stage whose entries the source lists there too, which may leave marks in it that `state` cannot hold
 
 
 @dataclass(frozen=True)
@@ -321,8 +320,7 @@ def source_in_process(setup: Setup) -> DataIngestionInterface:
     leave_stopping_to_parent()
     source = load_source(setup.extension, setup.folder, setup.state)
     if setup.lists:
-        for stage in STAGES:
-            entries_of(source, stage, setup.extension)
+        entries_of(source, setup.lists, setup.extension)
     return source
 
 

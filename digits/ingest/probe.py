@@ -35,11 +35,11 @@ class Probe:
         spec: DatasetSpec,
         plugin: str,
         entries: dict[str, Sequence[Any]],
-        samples: Callable[[Any], Any] | None = None,
+        samples: Callable[[str, Any], Any] | None = None,
     ) -> None:
-        """`samples` gives what `samples_of` does of an entry; None: that itself, in this process."""
+        """`samples` gives what `samples_of` does of a stage's entry; None: that itself, of `source`."""
         self.source, self.spec, self.plugin, self.entries = source, spec, plugin, entries
-        self._samples = samples or (lambda entry: samples_of(source, entry, plugin))
+        self._samples = samples or (lambda stage, entry: samples_of(source, entry, plugin))
         self.class_labels = class_labels_of(source)
         self.task = source.get_task() or ""
         self.same_shape = spec.force_same_shape and not (isinstance(source, FileSource) and source.keeps_sizes)
@@ -52,7 +52,7 @@ class Probe:
         looked: set[Place] = set()
         for places in self._rounds():
             for stage, row in (place for place in places if place not in looked):
-                self._look(entry_at(self.entries[stage], row, self.plugin))
+                self._look(stage, entry_at(self.entries[stage], row, self.plugin))
                 if should_stop():
                     raise JobStopped("Stopped while looking at the data.")
             looked.update(places)
@@ -115,10 +115,10 @@ class Probe:
                     return
                 yield [(stage, row)]
 
-    def _look(self, entry: Any) -> None:
+    def _look(self, stage: str, entry: Any) -> None:
         text = named(entry)
         try:
-            samples = self._samples(entry)
+            samples = self._samples(stage, entry)
         except (DataError, Misfit) as error:
             self._bad.append((entry_text(entry), error))
             return

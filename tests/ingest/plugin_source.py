@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import random
 import sys
 import time
 from typing import Any
@@ -156,6 +157,11 @@ class DataIngestion(DataIngestionInterface):
         super().__init__(case=case, count=count, val_count=val_count, **kwargs)
         self.encode_mode = mode
         self.drawn = float(np.random.default_rng().random())
+        if case.startswith("shuffled"):
+            random.seed(7)
+        self.records = list(range(count + val_count))
+        self.userdata["kept records"] = list(self.records)
+        self.seen: list[int] = []
 
     @staticmethod
     def get_id() -> str:
@@ -175,6 +181,10 @@ class DataIngestion(DataIngestionInterface):
     def itemize_entries(self, stage: str) -> Any:
         if self.case in LISTS:
             return LISTS[self.case]() if stage == "train_db" else []
+        if self.case.startswith("shuffled"):  # in place, as plugins of the original do
+            records = self.records if self.case == "shuffled" else self.userdata["kept records"]
+            random.shuffle(records)
+            return {"train_db": records[self.val_count :], "val_db": records[: self.val_count]}.get(stage, [])
         count = {"train_db": self.count, "val_db": self.val_count}.get(stage, 0)
         if self.case == "drawn":
             return [np.random.random() for _ in range(count)]
@@ -182,6 +192,13 @@ class DataIngestion(DataIngestionInterface):
         return list(range(first, first + count))
 
     def encode_entry(self, entry: int) -> Any:
+        if self.case == "in turn":
+            self.seen.append(entry)
+            return np.full((1, 4, 5), entry % 256, np.uint8), len(self.seen) - 1
+        if self.case == "each once":
+            kind = entry % 20
+            again, self.seen = kind in self.seen, [*self.seen, kind]
+            return [] if again else [(np.full((1, 4, 5), kind, np.uint8), kind)]
         if self.case in MIXTURES:
             return MIXTURES[self.case][self.userdata["plan"][entry]](entry)
         return CASES.get(self.case, CASES["pair"])(entry if self.case == "drawn" else int(entry))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from digits.domain.events import ProgressEvent, StatusEvent
@@ -18,7 +19,7 @@ from digits.storage.events import read_events
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import open_records
 from digits.utils.processes import group_members
-from tests.ingest.making import FOLDER, class_folder, make_job
+from tests.ingest.making import FOLDER, class_folder, make_job, run_job
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
@@ -100,3 +101,24 @@ def test_a_killed_job_starts_again_without_doubles(tmp_path: Path, plugin_site: 
     problems = [json.loads(line) for line in folder.problems_file.read_text().splitlines()]
     left_out = [(one["stage"], int(one["entry"])) for one in problems if one["kind"] == "skipped"]
     assert left_out == [(name, x) for name, entries in splits for x in entries if x % 9 == 4]
+
+
+@pytest.mark.usefixtures("plugin_site")
+@pytest.mark.parametrize("case", ["shuffled", "shuffled in userdata"])
+@pytest.mark.parametrize("mode", ["processes", "threads", "serial"])
+def test_a_shuffle_in_place_gives_each_entry_to_one_split(tmp_path: Path, case: str, mode: str) -> None:
+    """A list that was shuffled for one split was shuffled again for the next, so that entries came into both and into none."""
+    run = run_job(make_job(tmp_path / "jobs", "test-source", {"case": case, "count": 60, "val_count": 20, "mode": mode}))
+    found = [run.reader(split).features(range(len(run.reader(split))))[:, 0, 0, 0].tolist() for split in ("train", "val")]
+    assert sorted(found[0] + found[1]) == list(range(80))
+    assert (len(found[0]), len(found[1])) == (60, 20)
+
+
+@pytest.mark.usefixtures("plugin_site")
+@pytest.mark.parametrize("mode", ["serial", "threads"])
+def test_the_look_at_entries_leaves_no_mark_in_the_plugin(tmp_path: Path, mode: str) -> None:
+    """What it remembers of entries begins with the first that is written."""
+    run = run_job(make_job(tmp_path / "a", "test-source", {"case": "in turn", "count": 60, "mode": mode}), workers=1)
+    np.testing.assert_array_equal(run.reader().labels(range(60)), np.arange(60))
+    run = run_job(make_job(tmp_path / "b", "test-source", {"case": "each once", "count": 200, "mode": mode}), workers=1)
+    np.testing.assert_array_equal(run.reader().labels(range(len(run.reader()))), np.arange(20))

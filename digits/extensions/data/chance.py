@@ -49,7 +49,10 @@ class Chance:
 
 
 def watched(make: Callable[[], T]) -> tuple[T, Chance]:
-    """What `make` gives, and the chance of an instance that it is the `__init__` of."""
+    """What `make` gives, and the chance of an instance that it is the `__init__` of. The generators are somewhere of their own
+    before: where they stood at what an earlier instance had seeded, the same seed would look as if nothing was seeded."""
+    random.seed(secrets.randbits(128))
+    np.random.seed(secrets.randbits(32))
     python, numpy = _states()
     made = make()
     left, numpy_left = _states()
