@@ -114,7 +114,8 @@ STATUS_WORDS: dict[str, list[Status]] = {
 
 @dataclass(frozen=True)
 class MetricName:
-    """One number of an output: `which` is best, last, min or max, of the phase `train` or `val`."""
+    """One number of an output: `which` is best (the last one, of an output whose better direction nobody said), last, min or
+    max, of the phase `train` or `val`."""
 
     name: str
     phase: str = "val"
@@ -138,7 +139,8 @@ class Vocabulary:
         found = self.metric(name)
         if found is not None:
             return found
-        setting = _same(name.removeprefix(f"{SETTING}."), self.settings)
+        head, dot, rest = name.partition(".")
+        setting = _same(rest if dot and head.lower() == SETTING else name, self.settings)
         return SettingName(setting) if setting else None
 
     def metric(self, name: str) -> MetricName | None:
@@ -146,31 +148,33 @@ class Vocabulary:
         known = self.metrics | METRICS.keys()
         if found := _same(name, known):
             return MetricName(found)
-        which, phase, rest = "", "", name
-        while True:  # `last.train.loss` and `train.last.loss` alike
-            head, dot, tail = rest.partition(".")
-            if dot and not which and head.lower() in WHICH:
-                which, rest = head.lower(), tail
-            elif dot and not phase and head.lower() in PHASES:
-                phase, rest = head.lower(), tail
-            else:
-                break
+        for phase, which, rest in _behind_prefixes(name):
             if found := _same(rest, known):
                 return MetricName(found, phase or "val", which or "best")
         return None
 
     def names(self) -> list[str]:
-        """Every name, to propose one of them."""
-        return [*FIELDS, *sorted(self.metrics | METRICS.keys()), *sorted(self.settings)]
+        """Every name, to propose one of them: settings whose name is that of something else with their prefix."""
+        metrics = sorted(self.metrics | METRICS.keys())
+        taken = {name.lower() for name in (*FIELDS, *ALIASES, *metrics)}
+        settings = sorted(self.settings)
+        return [*FIELDS, *metrics, *(f"{SETTING}.{name}" if name.lower() in taken else name for name in settings)]
+
+    def names_behind(self, prefix: str) -> list[str]:
+        """The names that may stand behind a prefix with its dot: `setting.`, `last.`, `train.min.`; none behind any other."""
+        if prefix.lower() == f"{SETTING}.":
+            return sorted(self.settings)
+        parts = _behind_prefixes(prefix)
+        return sorted(self.metrics | METRICS.keys()) if parts and not parts[-1][2] else []
 
     def proposal(self, name: str, *, of_metrics: bool = False) -> str:
         """A sentence that names what was perhaps meant, `of_metrics`: which metric."""
-        prefix, dot, rest = name.rpartition(".")
-        known = sorted(self.metrics | METRICS.keys()) if of_metrics else self.names()
-        near = difflib.get_close_matches(rest.lower() if dot else name.lower(), known[:20_000], 3, 0.6)
-        prefix = f"{prefix}." if dot and _is_prefix(prefix) else ""
-        if near:
-            return f"Did you mean {' or '.join(prefix + one for one in near)}?"
+        prefix = next((name[:at] for at in _dots(name) if self.names_behind(name[:at])), "")
+        if of_metrics and prefix.lower() == f"{SETTING}.":
+            prefix = ""
+        known = self.names_behind(prefix) if prefix else sorted(self.metrics | METRICS.keys()) if of_metrics else self.names()
+        if near := _close(name[len(prefix) :], known) or _close(name.rpartition(".")[2], known):
+            return f"Did you mean {' or '.join(quoted(prefix + one) for one in near)}?"
         if of_metrics:
             return "Metrics are outputs of models: loss, accuracy, last.map50, train.loss …"
         return "Names are those of columns (name, dataset, network, task, status, tag …), metrics and settings."
@@ -191,8 +195,31 @@ def _same(name: str, known: Collection[str]) -> str:
     return alike[0] if len(alike) == 1 else ""
 
 
-def _is_prefix(text: str) -> bool:
-    return all(part.lower() in (*WHICH, *PHASES, SETTING) for part in text.split("."))
+def _behind_prefixes(name: str) -> list[tuple[str, str, str]]:
+    """A name of an output as a phase, which number and the rest, with one prefix more each time: `last.train.loss` and
+    `train.last.loss` alike; none where it begins with no prefix."""
+    found: list[tuple[str, str, str]] = []
+    phase, which, rest = "", "", name
+    while True:
+        head, dot, tail = rest.partition(".")
+        if dot and not which and head.lower() in WHICH:
+            which, rest = head.lower(), tail
+        elif dot and not phase and head.lower() in PHASES:
+            phase, rest = head.lower(), tail
+        else:
+            return found
+        found.append((phase, which, rest))
+
+
+def _dots(name: str) -> list[int]:
+    """Where a name goes on behind its dots, the last one first."""
+    return [at + 1 for at in range(len(name) - 1, -1, -1) if name[at] == "."]
+
+
+def _close(name: str, known: Collection[str]) -> list[str]:
+    """The known names that are most like this one, whichever letters are large."""
+    by_letters = {one.lower(): one for one in list(known)[:20_000]}
+    return [by_letters[one] for one in difflib.get_close_matches(name.lower(), by_letters, 3, 0.6)]
 
 
 _NAME_ENDS = re.compile(r'[\s:<>="]')

@@ -239,8 +239,7 @@ def _rank(outputs: Iterable[Output], metric: MetricName, said: str) -> dict[str,
     rank: dict[str, Any] = {"name": said, "title": title, "value": None, "epoch": None, "better": "", "unit": "", "text": ""}
     for output in outputs:
         if output.phase == metric.phase:
-            value = getattr(output, metric.which)
-            epoch = getattr(output, f"{metric.which}_epoch", None)
+            value, epoch = output.number(metric.which)
             text = "" if value is None else value_text(output.name, value, output.unit)
             rank |= {"value": value, "epoch": epoch, "better": output.better, "unit": output.unit, "text": text}
     return rank
@@ -410,11 +409,12 @@ def _names(service: Service, begun: str) -> list[dict[str, str]]:
     items += [{"text": name, "about": said.about} for name, said in FIELDS.items() if said.kind not in ("text", "exact")]
     names = sorted(known.metrics or METRICS.keys())
     items += [{"text": quoted(name), "about": f"metric: {facts(name).title}"} for name in names]
-    prefix = wanted.rpartition(".")[0]
-    if prefix:
-        items += [{"text": quoted(f"{prefix}.{name}"), "about": f"{prefix} of {name}"} for name in names]
-    settings = known.settings | vocabulary().settings
-    items += [{"text": name, "about": "setting"} for name in sorted(settings)]
+    known = replace(known, settings=known.settings | vocabulary().settings)
+    prefix = begun[: begun.rfind(".") + 1]
+    items += [{"text": quoted(prefix + name), "about": f"{prefix}{name}"} for name in known.names_behind(prefix)]
+    others = {item["text"].lower().rstrip(":") for item in items} | set(ALIASES)
+    clash = [f"{SETTING}{name}" if name.lower() in others else name for name in sorted(known.settings)]
+    items += [{"text": quoted(name), "about": "setting"} for name in clash]
     begins = [item for item in items if item["text"].lower().lstrip('"').startswith(wanted)]
     within = [item for item in items if wanted and item not in begins and wanted in item["text"].lower()]
     return [*begins, *within][:MOST_COMPLETIONS]

@@ -184,3 +184,48 @@ def test_settings_have_the_names_of_the_form_and_fold_over_seeds() -> None:
     other_seed, other_rate = {**found, "random_seed": 8.0}, {**found, "learning_rate": 0.1}
     assert without_seed("d", "n", found) == without_seed("d", "n", other_seed) != without_seed("d", "n", other_rate)
     assert sweep_of("d", "n", found) == sweep_of("d", "n", other_rate) != sweep_of("e", "n", found)
+
+
+PROPOSED = Vocabulary(
+    frozenset({"accuracy", "dice/black cat", "Sharpness", "net.loss", "loss"}),
+    frozenset({"learning_rate", "name", "framework", "batch_size"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"),
+    [
+        ("setting.acuracy", ""),
+        ("setting.lerning_rate", "setting.learning_rate"),
+        ("setting.nane", "setting.name"),
+        ("last.lerning_rate", ""),
+        ("last.train.acuracy", "last.train.accuracy"),
+        ("train.train.acuracy", "train.accuracy"),
+        ("dice/black cta", '"dice/black cat"'),
+        ("last.dice/black cta", '"last.dice/black cat"'),
+        ("SHARPNES", "Sharpness"),
+        ("net.los", "net.loss"),
+        ("foo.acuracy", "accuracy"),
+        ("framewrok", "framework"),
+        ("batch_siz", "batch_size"),
+        ("last.setting.batch_siz", ""),
+    ],
+)
+def test_what_is_proposed_is_read(name: str, proposal: str) -> None:
+    said = PROPOSED.proposal(name)
+    assert PROPOSED.find(name) is None
+    proposed = said.removeprefix("Did you mean ").removesuffix("?").split(" or ") if said.startswith("Did") else []
+    assert proposal in (proposed or [""])
+    for text in proposed:
+        (term,) = parse(f"{text}=1")
+        assert PROPOSED.find(term.name) is not None
+
+
+def test_every_name_that_is_offered_is_found() -> None:
+    assert [name for name in PROPOSED.names() if PROPOSED.find(name) is None] == []
+    for prefix in ("setting.", "last.", "train.min.", "Max.Val."):
+        names = PROPOSED.names_behind(prefix)
+        assert names
+        assert all(PROPOSED.find(prefix + name) is not None for name in names)
+    for prefix in ("", "foo.", "last.setting.", "last.max.", "train", "settings."):
+        assert PROPOSED.names_behind(prefix) == []

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
 from digits.domain.jobs import Kind
-from digits.domain.metrics import HIGHER, METRICS
+from digits.domain.metrics import HIGHER, LOWER, METRICS, facts
 from digits.domain.query import (
     ALIASES,
     ANYTHING,
@@ -285,15 +285,26 @@ def _equal(column: Any, number: float) -> Condition:
 
 
 def _metric(term: Term, metric: MetricName) -> Condition:
-    column = getattr(OutputRow, metric.which)
+    of_it = (OutputRow.name == metric.name, OutputRow.phase == metric.phase)
 
-    def met(value: Value) -> Condition:
-        if value.text == ANYTHING and term.operator == CONTAINS:
-            return column.is_not(None)
-        return _compared(column, term.operator, number_of(value, term.name))
+    def jobs(column: Any, *more: Condition) -> Condition:
+        def met(value: Value) -> Condition:
+            if value.text == ANYTHING and term.operator == CONTAINS:
+                return column.is_not(None)
+            return _compared(column, term.operator, number_of(value, term.name))
 
-    of_it = and_(OutputRow.name == metric.name, OutputRow.phase == metric.phase, _any(term, met))
-    return JobRow.id.in_(select(OutputRow.job_id).where(of_it))
+        return JobRow.id.in_(select(OutputRow.job_id).where(*of_it, *more, _any(term, met)))
+
+    found = jobs(getattr(OutputRow, metric.which))
+    if metric.which != "best":
+        return found
+    return or_(found, jobs(OutputRow.last, OutputRow.better == ""))  # two ways through two indexes, not one through none
+
+
+def number_in(output: Any, which: str) -> Any:
+    """The number that `MetricName.which` says, of the table of outputs, an alias of it or its columns: see `Output.number`."""
+    value = getattr(output, which)
+    return func.coalesce(value, case((output.better == "", output.last))) if which == "best" else value
 
 
 def _setting(term: Term, setting: SettingName) -> Condition:
@@ -329,7 +340,7 @@ def sorted_by(
     if isinstance(found, MetricName):
         output = aliased(OutputRow)
         on = and_(output.job_id == JobRow.id, output.name == found.name, output.phase == found.phase)
-        return statement.outerjoin(output, on), [_way(getattr(output, found.which), descending)]
+        return statement.outerjoin(output, on), [_way(number_in(output, found.which), descending)]
     if isinstance(found, SettingName):
         setting = aliased(SettingRow)
         joined = statement.outerjoin(setting, and_(setting.job_id == JobRow.id, setting.name == found.name))
@@ -342,15 +353,16 @@ def _ranked(statement: Select[Any], descending: bool, metric: MetricName | None,
     one after the other, `main` first."""
     if metric is None:
         higher = JobRow.best_better == HIGHER
-        by_name = [name for name, facts in METRICS.items() if facts.better == HIGHER]
+        by_name = [name for name, known in METRICS.items() if known.better == HIGHER]
         higher = or_(higher, and_(JobRow.best_better == "", JobRow.best_name.in_(by_name)))
         goodness = case((higher, JobRow.best_value), else_=-JobRow.best_value)
         others = case((JobRow.best_name == main, 0), (JobRow.best_name == "", 2), else_=1)
         return statement, [others, ByBytes(JobRow.best_name), _way(goodness, descending)]
     output = aliased(OutputRow)
     on = and_(output.job_id == JobRow.id, output.name == metric.name, output.phase == metric.phase)
-    value = getattr(output, metric.which)
-    goodness = case((output.better == HIGHER, value), else_=-value)
+    value = number_in(output, metric.which)
+    unsaid = -value if facts(metric.name).better == LOWER else value  # the largest first where nobody says what is better
+    goodness = case((output.better == HIGHER, value), (output.better == LOWER, -value), else_=unsaid)
     return statement.outerjoin(output, on), [_way(goodness, descending)]
 
 

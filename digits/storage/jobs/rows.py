@@ -139,6 +139,12 @@ class Output:
             for name, value in zip(("better", "unit", "best", "best_epoch"), (known.better, known.unit, *found), strict=True):
                 object.__setattr__(self, name, value)
 
+    def number(self, which: str) -> tuple[float | None, float | None]:
+        """The number that `MetricName.which` says and its epoch: as best the last one where nobody said what is better."""
+        if which == "best" and self.best is None and not self.better:
+            which = "last"
+        return getattr(self, which), getattr(self, f"{which}_epoch", None)
+
 
 @dataclass(frozen=True)
 class Parent:

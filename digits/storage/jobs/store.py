@@ -29,7 +29,7 @@ from digits.storage import reserve
 from digits.storage.folders import JobsDir
 from digits.storage.jobs import migrate as schema
 from digits.storage.jobs.migrate import SEQUENCE_ID
-from digits.storage.jobs.query import TAGS, ByBytes, distinct, main_metric
+from digits.storage.jobs.query import TAGS, ByBytes, distinct, main_metric, number_in
 from digits.storage.jobs.rows import JOB_FIELDS, Job, JobQuery, Output, Page, Parent, conditions, names_metrics, ordered, ranks
 from digits.storage.jobs.tables import (
     CounterRow,
@@ -328,7 +328,7 @@ class JobReader:
     def metric_values(self, job_ids: Sequence[str], metric: MetricName) -> dict[str, tuple[float, str]]:
         """One number of an output with its unit, by job id, for those that have it."""
         table = OutputRow.__table__.c
-        value = table[metric.which]
+        value = number_in(table, metric.which)
         of_it = (table.name == metric.name, table.phase == metric.phase, value.is_not(None))
         found: dict[str, tuple[float, str]] = {}
         with self.engine.connect() as connection:

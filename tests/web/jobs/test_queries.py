@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from digits.cli.jobs import jobs as jobs_command
 from digits.config import Settings
 from digits.domain.jobs import Kind, Status
+from digits.domain.query import MetricName
 from digits.service import Service
 from digits.service import jobs as job_actions
 from digits.storage.jobs.store import Output
@@ -354,3 +355,43 @@ def test_the_command_lists_by_the_same_query(service: Service, world: dict[str, 
     assert "beta" not in found
     failed = run("--query", "lenet accuracy>apple")
     assert "lenet accuracy>apple\n" + " " * 17 + "^^^^^" in str(failed.exception)
+
+
+def test_a_metric_of_no_known_direction_is_found_by_its_last_value(client: FlaskClient, service: Service) -> None:
+    """Nobody said whether high or low is better: nothing is its best, and its name found nothing."""
+    kept = {}
+    for name, low, high, last in (("sharp a", 0.5, 9.0, 1.5), ("sharp b", 0.25, 0.75, 0.5), ("sharp c", 2.0, 4.0, 3.0)):
+        kept[name] = make_job(service, name=name, status=Status.DONE).id
+        service.store.put_outputs(kept[name], [Output(kept[name], "sharpness", "val", "other", last, low, high, 1.0, 2.0)])
+    make_job(service, name="sharp none", status=Status.DONE)
+
+    def found(**query: str) -> list[str]:
+        answer = client.get("/jobs.json", query_string={"kind": "model", "text": "sharp", **query})
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        return [row["name"] for row in answer.get_json()["rows"]]
+
+    assert found(query="sharpness>1", sort="name") == ["sharp a", "sharp c"]
+    assert found(query="best.sharpness<1") == ["sharp b"]
+    assert found(query="sharpness:*", sort="name") == ["sharp a", "sharp b", "sharp c"]
+    assert found(query="-sharpness:*") == ["sharp none"]
+    assert found(sort="-sharpness") == ["sharp c", "sharp a", "sharp b", "sharp none"]
+    ranked = client.get("/jobs.json?kind=model&text=sharp&sort=-best&metric=sharpness").get_json()["rows"]
+    assert [row["rank"]["value"] for row in ranked] == [3.0, 1.5, 0.5, None]
+    assert service.store.metric_values(list(kept.values()), MetricName("sharpness"))[kept["sharp b"]][0] == 0.5
+    text = "last.sh"
+    offered = client.get("/jobs/complete.json", query_string={"kind": "model", "query": text}).get_json()["items"]
+    assert [item["text"] for item in offered] == ["last.sharpness"]
+
+
+@pytest.mark.parametrize("text", ["setting.", "last.", "train.min.", "foo.", "na", "frame", "l", "S"])
+def test_what_is_completed_is_read(client: FlaskClient, world: dict[str, str], text: str) -> None:
+    items = client.get("/jobs/complete.json", query_string={"kind": "model", "query": text}).get_json()["items"]
+    assert items or text == "foo."
+    for item in items:
+        term = item["text"] + ("1" if item["text"].endswith(":") else "=1")
+        answer = client.get("/jobs.json", query_string={"kind": "model", "query": term})
+        refused = answer.get_json().get("error", {}) if answer.status_code != 200 else {}
+        assert "Nothing is called" not in str(refused), term
+    if text == "setting.":
+        assert "setting.batch_size" in {item["text"] for item in items}
+        assert all(item["text"].startswith("setting.") for item in items)
