@@ -296,7 +296,7 @@ def _metric(term: Term, metric: MetricName) -> Condition:
         return JobRow.id.in_(select(OutputRow.job_id).where(*of_it, *more, _any(term, met)))
 
     found = jobs(getattr(OutputRow, metric.which))
-    if metric.which != "best":
+    if metric.which != "best" or facts(metric.name).better:
         return found
     return or_(found, jobs(OutputRow.last, OutputRow.better == ""))  # two ways through two indexes, not one through none
 
