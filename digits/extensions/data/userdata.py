@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from digits.errors import PluginError
 from digits.extensions import former_names
 from digits.extensions.data.chance import Chance, watched
@@ -22,6 +24,7 @@ from digits.storage.files import atomic
 
 FLAG = "is_inference_db"
 CHANCE, SEED = "_chance_after_init", "_seed_of_stages"  # attributes of an instance, in plain types
+SCALARS = (bool, int, float, str, bytes, np.generic)
 NEVER_PASSED = frozenset({"csrf_token"})
 SCHEMA = 1
 
@@ -107,15 +110,48 @@ def open_instance(cls: type[DataIngestionInterface], file: Path, values: Mapping
 def for_inference(
     cls: type[DataIngestionInterface], userdata: Mapping[str, Any], values: Mapping[str, Any]
 ) -> DataIngestionInterface:
-    """An instance to test a model with: the inference form's `values` lie over the data set's userdata, which stays as it is."""
-    instance = build(cls, {**userdata, **values}, is_inference_db=True)
+    """An instance to test a model with: the inference form's `values` lie over the data set's userdata, which stays as it is.
+
+    What `__init__` makes for the test counts. What it makes anew whether it is for a test or not (a seed that is drawn, a list to
+    be filled) is what the data set was made with.
+    """
+    merged = {**userdata, **values}
+    instance = build(cls, merged, is_inference_db=True)
     kept = instance.get_user_data()
-    for name, value in userdata.items():
-        if name not in values and name != FLAG and isinstance(kept, dict):
-            kept[name] = value
-            if name in vars(instance):
-                setattr(instance, name, value)
+    if not isinstance(kept, dict):
+        return instance
+    stored = {name: value for name, value in userdata.items() if name not in values and name != FLAG}
+    missing = object()
+    other = {name: value for name, value in stored.items() if not _same(kept.get(name, missing), value)}
+    plain = build(cls, merged).get_user_data() if any(name in kept for name in other) else {}
+    for name, value in other.items():
+        for_a_test = name in kept and isinstance(plain, dict) and not _made_anew(kept[name], plain.get(name, missing), value)
+        if for_a_test:
+            continue
+        kept[name] = value
+        if name in vars(instance):
+            setattr(instance, name, value)
     return instance
+
+
+def _made_anew(made: Any, plain: Any, stored: Any) -> bool:
+    """Whether `__init__` gives something of its own for what is stored, with the flag of a test and (`plain`) without."""
+    if isinstance(made, SCALARS):
+        return not _same(plain, stored)  # without the flag the stored one is not kept either
+    return _is_empty(made)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    try:
+        return type(one) is type(other) and bool(np.all(one == other))
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (hasattr(value, "__len__") and len(value) == 0)
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:

@@ -106,6 +106,32 @@ def test_inference_values_lie_over_userdata_which_stays_as_it_is() -> None:
     assert stored == {"folder": "x", "seed": 0.25, "record": "none"}
 
 
+class ForATest(DataIngestionInterface):
+    """Makes other things for a test, draws what it has not, and begins a list that listing fills."""
+
+    def __init__(self, is_inference_db: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.userdata.setdefault("guarded", random.random())
+        self.userdata["drawn"] = random.random()
+        self.userdata["words"] = []
+        self.userdata["records"] = [1, 2, 3]
+        self.userdata["most"] = 3
+        if is_inference_db:
+            start = int(self.userdata["start"])
+            self.userdata["records"] = self.records = [start, start + 1]
+            self.userdata["most"] = 2
+
+
+def test_what_init_makes_for_a_test_counts() -> None:
+    """The records of the training were tested, without a word."""
+    made = userdata.build(ForATest, {})
+    stored = {**made.userdata, "words": ["a", "b"]}
+    tester: Any = userdata.for_inference(ForATest, stored, {"start": "200"})
+    assert (tester.userdata["records"], tester.records, tester.userdata["most"]) == ([200, 201], [200, 201], 2)
+    assert tester.userdata["words"] == ["a", "b"]
+    assert [tester.userdata[name] for name in ("guarded", "drawn")] == [stored["guarded"], stored["drawn"]]
+
+
 class Seeded(DataIngestionInterface):
     """Seeds the global generators when it is made, as old sources do, and shuffles later."""
 
