@@ -14,7 +14,10 @@ from flask import Flask, get_flashed_messages, render_template_string
 from jinja2.utils import missing
 from markupsafe import Markup
 
+import digits
 from digits.errors import PluginError
+from digits.utils.times import print_time, print_time_diff, print_time_since
+from digits.utils.values import sizeof_fmt
 
 # Templates are text that no compiler looks at: what dictionaries had in Python 2 would be empty in them without a word.
 PYTHON_2_METHODS: dict[str, Callable[..., Any]] = {
@@ -73,7 +76,10 @@ class Forgiving(jinja2.Undefined):
 def prepare(app: Flask) -> None:
     """Set up the application's Jinja environment for plugins."""
     app.jinja_env.undefined = Forgiving
-    app.jinja_env.globals.update(get_flashed_messages=get_flashed_messages)
+    app.jinja_env.globals.update(get_flashed_messages=get_flashed_messages, server_version=digits.__version__)
+    app.jinja_env.filters.update(
+        print_time=print_time, print_time_diff=print_time_diff, print_time_since=print_time_since, sizeof_fmt=sizeof_fmt
+    )
     app.config.update(WTF_CSRF_ENABLED=False, TEMPLATES_AUTO_RELOAD=False)
     app.secret_key = secrets.token_bytes(32)  # `flash` keeps its messages in a session; nobody else sees it
 

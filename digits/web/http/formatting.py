@@ -12,10 +12,9 @@ from markupsafe import Markup
 from digits import tasks
 from digits.domain.jobs import Kind, Status
 from digits.storage.jobs.store import Job
+from digits.utils.times import print_time, print_time_diff, print_time_since
 from digits.utils.values import sizeof_fmt
 from digits.web.http.request import may_edit
-
-UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 def register(app: Flask) -> None:
@@ -40,33 +39,6 @@ def sort_of(job: Job) -> str:
     """What a job makes and for which task, in words for people: `Segmentation model`."""
     noun = {Kind.DATASET: "data set", Kind.PRETRAINED: "pretrained model"}.get(Kind(job.kind), str(job.kind))
     return f"{tasks.title_of(job.task)} {noun}"
-
-
-def print_time(seconds: float) -> str:
-    """Local date and time; the date is left out today, the year within this year."""
-    moment, now = datetime.fromtimestamp(seconds), datetime.now()
-    if moment.date() == now.date():
-        return moment.strftime("%I:%M:%S %p")
-    return moment.strftime("%a %b %d, %I:%M:%S %p" if moment.year == now.year else "%a %b %d %Y, %I:%M:%S %p")
-
-
-def print_time_diff(seconds: float | None) -> str:
-    """The two largest units: `1 day, 2 hours`, `0 seconds`, `Negative Time`, `?` for None."""
-    if seconds is None:
-        return "?"
-    rest = int(seconds)
-    if rest < 0:
-        return "Negative Time"
-    parts = []
-    for word, size in UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {word}{'s' if count != 1 else ''}")
-    return ", ".join(parts[:2]) or "0 seconds"
-
-
-def print_time_since(seconds: float) -> str:
-    return print_time_diff(max(0.0, time.time() - seconds))
 
 
 def duration(seconds: float | None) -> str:
