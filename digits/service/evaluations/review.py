@@ -130,11 +130,15 @@ def list_lines(service: Service, job: Job, **selection: Any) -> Iterator[str]:
     """Lines `path [class-number]` of the chosen pictures (see `results.prediction_page`), as a list of pictures has them; the
     number is that of the true class among the model's. Pictures without a file (a path) are left out."""
     reader = evaluations.predictions(service, job)
-    numbers = evaluations.chosen_numbers(reader, **selection)
-    for start in range(0, len(numbers), 4096):
-        for row in reader.rows(numbers[start : start + 4096]):
-            if row.path and "\n" not in row.path:
-                yield f"{row.path} {row.label}\n" if row.label >= 0 else f"{row.path}\n"
+    numbers = evaluations.chosen_numbers(reader, **selection)  # refused here, not while the answer is on its way
+
+    def lines() -> Iterator[str]:
+        for start in range(0, len(numbers), 4096):
+            for row in reader.rows(numbers[start : start + 4096]):
+                if row.path and "\n" not in row.path:
+                    yield f"{row.path} {row.label}\n" if row.label >= 0 else f"{row.path}\n"
+
+    return lines()
 
 
 def write_list(service: Service, job: Job, **selection: Any) -> tuple[Path, Path | None, int]:

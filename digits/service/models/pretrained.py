@@ -18,7 +18,8 @@ from digits import tasks
 from digits.domain.jobs import Kind, Resources
 from digits.domain.pretrained import ABOUT, GIVEN, LICENCE, PretrainedSpec, describes_a_model
 from digits.engines.network.python_layers import MODULE, copy_name, layer_file_of
-from digits.errors import BadRequest, StorageError
+from digits.errors import BadRequest, DataError, StorageError
+from digits.extensions.data.files.text import LARGEST_LABELS, lines_of
 from digits.frameworks import Framework, frameworks
 from digits.service import Service
 from digits.service.files.unpack import begins_as, is_archive, unpack
@@ -318,9 +319,9 @@ def _text_of(service: Service, model: Job) -> str:
 def read_labels(path: Path) -> list[str]:
     """The lines of a labels file without blank ones. BadArchive where it holds none, too many, or no text."""
     try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadArchive(f"{path.name} is no text in UTF-8.", advice="Write one class a line.") from error
+        found = [line.strip().lstrip("\ufeff") for line in lines_of(path, LARGEST_LABELS) if line.strip()]
+    except DataError as error:
+        raise BadArchive(error.message, advice="Write one class a line.") from error
     if not 0 < len(found) <= MOST_LABELS:
         raise BadArchive(f"{path.name} names {len(found):,} classes.", advice="Write one class a line.")
     return found

@@ -113,7 +113,7 @@ def kept_picture(job_id: str, key: str) -> Response:
 
 
 @describes(json=True, answer="`removed`: 1.")
-@needs(Scope.RUN, recorded=False)
+@needs(Scope.RUN)
 def forget_answer(job_id: str, key: str) -> Any:
     """Remove a kept answer: who may change the model may, and who asked."""
     service = get_service()
@@ -124,7 +124,7 @@ def forget_answer(job_id: str, key: str) -> Any:
 
 
 @describes(json=True, answer="`removed`: how many.")
-@needs(Scope.RUN, recorded=False)
+@needs(Scope.RUN)
 def forget_answers(job_id: str) -> Any:
     """Remove all kept answers of a model."""
     service = get_service()

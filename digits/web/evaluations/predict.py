@@ -15,7 +15,7 @@ from digits.domain.inference import Answering
 from digits.domain.jobs import PREDICTING
 from digits.domain.metrics import nonfinite_text
 from digits.errors import BadRequest, FormErrors
-from digits.extensions.data.files.text import decoded, read_text
+from digits.extensions.data.files.text import LARGEST_LIST, decoded, whole_text
 from digits.ipc.scratch import scratch_folder
 from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import inputs as pictures
@@ -29,6 +29,7 @@ from digits.service.models.snapshots import Snapshot, find_snapshot
 from digits.service.plugins import host as plugins
 from digits.service.plugins import views as plugin_views
 from digits.storage.jobs.store import Job
+from digits.utils.values import sizeof_fmt
 from digits.web.evaluations.asked import asked_answering
 from digits.web.http import arguments
 from digits.web.http.access import needs
@@ -305,9 +306,14 @@ def _dataset(model: Job) -> Job | None:
 def _list_text() -> str | None:
     """The list that was sent; None where a folder alone was."""
     if file := arguments.file("image_list"):
-        return decoded(file.stream.read())
+        data = file.stream.read(LARGEST_LIST + 1)
+        if len(data) > LARGEST_LIST:
+            raise BadRequest(
+                f"image_list has more than {sizeof_fmt(LARGEST_LIST)}.", advice="Evaluate it as a job, or send a part."
+            )
+        return decoded(data)
     if path := arguments.text("image_list"):
-        return read_text(paths.readable_file(get_service(), path, "image_list"))
+        return whole_text(paths.readable_file(get_service(), path, "image_list"), LARGEST_LIST)
     if arguments.given("image_folder"):
         return None
     raise BadRequest("image_list is a required field.", advice="Send a text file with one path a line, or name a folder.")

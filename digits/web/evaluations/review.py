@@ -53,7 +53,7 @@ def show(job_id: str) -> Any:
     },
     answer=REVIEW,
 )
-@needs(Scope.RUN, recorded=False)
+@needs(Scope.RUN)
 def judge(job_id: str) -> Any:
     """Say of pictures what is wrong: the label, the picture or the model."""
     service, job, user = get_service(), _job(job_id), require_user()

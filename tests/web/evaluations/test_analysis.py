@@ -157,6 +157,9 @@ def test_reviews_are_kept_chosen_and_taken_away(service: Service, client: FlaskC
     samples = client.get(f"/evaluations/{job.id}/samples.json?review=label_wrong").get_json()
     assert [(each["row"], each["verdict"]) for each in samples["samples"]] == [(3, "label_wrong")]
     assert client.get(f"/evaluations/{job.id}/samples.json?review=none").get_json()["total"] == 58
+    refused = client.get(f"/evaluations/{job.id}/list.txt?sort=x")  # not in the middle of the answer, as a 500
+    assert (refused.status_code, "sort" in refused.get_data(as_text=True)) == (400, True)
+    assert client.get(f"/evaluations/{job.id}/list.txt").status_code == 200
     table = list(csv.DictReader(io.StringIO(client.get(f"/evaluations/{job.id}/review.csv").get_data(as_text=True))))
     assert [(row["row"], row["verdict"]) for row in table] == [("3", "label_wrong"), ("4", "model_wrong")]
     for wrong in (

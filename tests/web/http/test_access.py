@@ -209,6 +209,11 @@ def test_what_needs_more_than_to_read_is_everything_that_does_not_say_that_it_re
     )
 
 
+def test_what_removes_something_is_in_the_audit_log(world: World) -> None:
+    silent = {rule.rule for rule, need in world.rules() if "DELETE" in (rule.methods or set()) and not need.recorded}
+    assert silent == set()
+
+
 def test_a_route_that_says_it_reads_cannot_change_the_database(world: World) -> None:
     job = world.service.store.get(world.ids["model"])
     world.app.view_functions["system.info"] = lambda: str(edit(world.service, job, group="by a read"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from digits.errors import DataError
 from digits.extensions.data.files.names import plain
-from digits.extensions.data.files.text import lines_of
+from digits.extensions.data.files.text import LARGEST_LABELS, lines_of
 from digits.extensions.data.images.findings import Findings
 from digits.utils.names import is_remark
 
@@ -20,7 +20,7 @@ MARKED = re.compile(r"\d{1,5} *[:;,=\t]\s*[^\W\d]")  # the same, but neither `2 
 
 def read_labels(path: Path) -> list[str]:
     """One class name a line, in composed Unicode; blank lines and remarks are skipped."""
-    return [plain(line).strip() for line in lines_of(path) if line.strip() and not is_remark(line)]
+    return [plain(line).strip() for line in lines_of(path, LARGEST_LABELS) if line.strip() and not is_remark(line)]
 
 
 def check_number(number: int, labels: int, where: str) -> None:

@@ -18,6 +18,7 @@ from xml.parsers import expat
 
 from digits.errors import DataError
 from digits.utils.confinement import open_file
+from digits.utils.values import sizeof_fmt
 
 MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -28,6 +29,9 @@ MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 LOOKED_AT = 256  # bytes that tell UTF-16 without a mark
 LARGEST_XML = 256 << 20
+LONGEST_LINE = 4 << 20  # characters of a line of a list or table
+LARGEST_LABELS = 16 << 20  # bytes of a file that names classes
+LARGEST_LIST = 64 << 20  # bytes of a list that is answered while somebody waits
 DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 # What files that declare the first really hold, as browsers read them (WHATWG Encoding, section 4.2).
 LARGER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "cp950", "ascii": "cp1252"}
@@ -58,21 +62,34 @@ def split_lines(text: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def lines_of(path: str | os.PathLike[str]) -> list[str]:
-    """The lines of a text file. Raises DataError."""
-    return split_lines(read_text(path))
+def whole_text(path: str | os.PathLike[str], most: int) -> str:
+    """The text of a file of at most `most` bytes, which is not read where it has more. Raises DataError."""
+    data = _bytes(path, most + 1)
+    if len(data) > most:
+        raise DataError(f"{path} has more than {sizeof_fmt(most)}.", advice="Is it the right file?")
+    return decoded(data)
+
+
+def lines_of(path: str | os.PathLike[str], most: int = 0) -> list[str]:
+    """The lines of a text file, with `most` of one of at most so many bytes. Raises DataError."""
+    return split_lines(whole_text(path, most) if most else read_text(path))
 
 
 def lines_naming_files(path: str | os.PathLike[str]) -> Generator[str]:
-    """Lines of a list of files that will be opened by these very names: of any length, bytes that are no UTF-8 come as Python's
-    file functions want them (surrogates). With the mark of another encoding they are read in that. Raises DataError."""
+    """Lines of a list of files that will be opened by these very names: bytes that are no UTF-8 come as Python's file functions
+    want them (surrogates). With the mark of another encoding they are read in that. Raises DataError, also at a line of more than
+    `LONGEST_LINE` characters, which is never held whole."""
     try:
         with open_file(path) as handle:
             encoding = _marked(handle.read(LOOKED_AT))[0] or "utf-8"
         errors = "surrogateescape" if encoding == "utf-8" else "replace"
         with io.TextIOWrapper(open_file(path), encoding=encoding, errors=errors) as handle:
-            for number, line in enumerate(handle):
-                yield (line.lstrip("\ufeff") if number == 0 else line).rstrip("\r\n")
+            number = 0
+            while line := handle.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise DataError(f"Line {number} of {path} has more than {LONGEST_LINE:,} characters.", advice="Is it a list?")
+                yield (line.lstrip("\ufeff") if number == 1 else line).rstrip("\r\n")
     except OSError as error:
         raise _unreadable(path, error) from error
 

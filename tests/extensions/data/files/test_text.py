@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digits.errors import DataError
+from digits.extensions.data.files.class_names import read_labels
 from digits.extensions.data.files.tables import read_rows
-from digits.extensions.data.files.text import decoded, lines_naming_files, lines_of, read_json, read_text, xml_root
+from digits.extensions.data.files.text import decoded, lines_naming_files, lines_of, read_json, read_text, whole_text, xml_root
 
 TEXT = "1 0.5 é\nStraße 猫"
 WRITTEN = {
@@ -62,6 +63,23 @@ def test_the_head_of_a_text_is_its_beginning(tmp_path_factory: pytest.TempPathFa
 def test_lines_end_where_every_program_ends_them(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes("a\r\nb\rc\nd\x0be\x85f\u2028g\n".encode())
     assert lines_of(tmp_path / "t") == ["a", "b", "c", "d\x0be\x85f\u2028g"]
+
+
+def test_a_file_that_is_no_list_is_not_held_whole(tmp_path: Path) -> None:
+    """One of 2 GiB with holes, which costs nothing to make, took as much memory of the server, several times that as labels."""
+    path = tmp_path / "t"
+    with path.open("wb") as file:
+        file.write(b"a.png 0\n" * 1000)
+        file.truncate(2 << 30)
+    with pytest.raises(DataError, match="Line 1001 of .* has more than 4,194,304 characters"):
+        for _ in lines_naming_files(path):
+            pass
+    with pytest.raises(DataError, match="has more than 16 MiB"):
+        read_labels(path)
+    path.write_bytes(b"x" * 10 + b"\n")
+    assert whole_text(path, 11) == "x" * 10 + "\n"
+    with pytest.raises(DataError, match="has more than 10 B"):
+        whole_text(path, 10)
 
 
 def test_lists_of_files_keep_the_bytes_of_names(tmp_path: Path) -> None:

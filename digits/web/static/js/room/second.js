@@ -38,7 +38,7 @@ export class SecondModel {
 
   async open() {
     const { models } = /** @type {{models: Model[]}} */ (await request(`/models/${this.own}/seconds.json`));
-    for (const model of models) if (model.id !== this.own || model.snapshots.length > 1) this.add(model);
+    for (const model of models) this.add(model);
     this.drawEpochs(this.epochs.value);
   }
 
