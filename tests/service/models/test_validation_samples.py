@@ -80,7 +80,7 @@ def test_maps_are_pictures_of_classes(service: Service, client: FlaskClient, mod
     last = client.get(f"/models/{model.id}/samples/10.json")
     sample = last.get_json()["samples"][0]
     assert np.array_equal(picture(sample["map"]), made)
-    assert sample["dice"] == 2 * 6 / (6 + 12)
+    assert sample["dice"] == pytest.approx((2 * 6 / (6 + 12) + 2 * 11 / (11 + 17)) / 2)  # of both classes, without void
     again = client.get(f"/models/{model.id}/samples/10.json", headers={"If-None-Match": last.headers["ETag"]})
     assert again.status_code == 304
     (folder / "samples" / "step_0.npz").unlink()
