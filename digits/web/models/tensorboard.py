@@ -134,6 +134,7 @@ class TensorBoardProxy:
             for value in found.headers.get_all(name) or ():
                 response.headers.add(name, value)
         response.headers.add("Content-Security-Policy", RULE)
+        response.call_on_close(found.close)  # where TensorBoard ends the connection it alone holds the socket
         response.call_on_close(connection.close)
         response.call_on_close(self._slots.release)
         return response
