@@ -78,12 +78,25 @@ from digits.utils.names import is_address
 @click.option("--epoch", default=None, help="Snapshot of this epoch, or best, or start. [default: the newest]")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="How many classes or boxes to print.")
 @click.option(
+    "--score-threshold",
+    default=None,
+    type=click.FloatRange(0, 1),
+    help="Print boxes from this score on. [default: what the model was trained with]",
+)
+@click.option(
     "--save", type=click.Path(file_okay=False, path_type=Path), help="Also write all outputs as files into this folder."
 )
 @jobs_dir_option
 @json_option
 def predict(
-    model: str, top: int, save: Path | None, jobs_dir: str | None, as_json: bool, epoch: str | None, **given: Any
+    model: str,
+    top: int,
+    score_threshold: float | None,
+    save: Path | None,
+    jobs_dir: str | None,
+    as_json: bool,
+    epoch: str | None,
+    **given: Any,
 ) -> None:
     """Print what MODEL (its id or name, or a published name), of any task, makes of pictures: files, folders, videos, or one of
     the options below. A video is answered frame by frame; an animated picture is, with --every, and else by its first.
@@ -106,7 +119,7 @@ def predict(
             if as_json:
                 print_json(_as_json(job, snapshot, tested, meta, top, how))
             else:
-                _print(tested, meta, top)
+                _print(tested, meta, top, score_threshold)
     sys.exit(0 if tested.samples and not tested.skipped else 1)
 
 
@@ -230,8 +243,10 @@ def _as_json(
     return found
 
 
-def _print(tested: TestResults, meta: dict[str, Any], top: int) -> None:
+def _print(tested: TestResults, meta: dict[str, Any], top: int, score_threshold: float | None) -> None:
     task, labels, options = task_of(meta), Labels.of_snapshot(meta), TaskOptions.from_json(meta.get("options", {}))
+    if score_threshold is not None:
+        options = replace(options, score_threshold=score_threshold)
     for sample in tested.samples:
         click.echo(sample.key)
         for line in _lines(sample, task, labels, options, top):

@@ -121,7 +121,7 @@ def _say(model: onnx.ModelProto, meta: Mapping[str, Any], name: str, steps: Mapp
         "input_name": name,
         "input_shape": shape,
         "outputs": [output.name for output in model.graph.output],
-        **({"label_thresholds": options["label_thresholds"]} if options.get("label_thresholds") else {}),
+        **{name: options[name] for name in ("label_thresholds", "score_threshold") if options.get(name) not in (None, [], ())},
         "digits_version": digits.__version__,
     }
     texts = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in values.items()}

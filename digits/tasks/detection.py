@@ -116,11 +116,17 @@ class Detection(Task):
         }
 
     def lines(self, output: np.ndarray, labels: Labels, options: TaskOptions, top: int) -> list[str]:
-        """The best boxes: score, class, left, top, right, bottom."""
-        boxes = sorted(self.describe_output(output, None, labels)["boxes"], key=lambda box: -box["score"])[:top]
+        """The best boxes with at least the score threshold: score, class, left, top, right, bottom."""
+        import numpy as np
+
+        found = self.describe_output(output, None, labels)["boxes"]
+        counted = [box for box in found if np.float32(box["score"]) >= np.float32(options.score_threshold)]
+        boxes = sorted(counted, key=lambda box: -box["score"])[:top]
         names = dict(enumerate(labels.class_labels))
         said = [(100 * box["score"], names.get(box["class"], str(box["class"])), *box["box"]) for box in boxes]
         words = [f"{score:6.2f} %  {name}  {x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}" for score, name, x0, y0, x1, y1 in said]
+        if found and not counted:
+            return [f"nothing was found with a score of {options.score_threshold:g} or more"]
         return words or ["nothing was found"]
 
     def renumbered(self, label: np.ndarray, places: np.ndarray, ignored: int) -> np.ndarray:

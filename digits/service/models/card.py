@@ -13,6 +13,7 @@ from typing import Any
 import digits
 from digits.domain.exports import Export
 from digits.domain.metrics import facts, value_text
+from digits.domain.training import TaskOptions
 from digits.engines.exporters import formats
 from digits.errors import DigitsError
 from digits.service import Service
@@ -20,6 +21,7 @@ from digits.service.models.page import TrainingPage, training_page
 from digits.service.models.snapshots import Snapshot
 from digits.storage.jobs.store import Job
 from digits.tasks import get
+from digits.tasks.base import BOXES
 
 MOST_LABELS = 100
 SHOWN = re.compile(r"([\\`*_\[\]<>|#])")
@@ -187,6 +189,9 @@ def _input(meta: Mapping[str, Any]) -> str:
 
 def _output(kind: str, labels: Sequence[str], meta: Mapping[str, Any]) -> str:
     said = OUTPUTS.get(kind, "`output`: numbers or pictures in the units of the labels")
+    if kind == BOXES:
+        least = TaskOptions.from_json(meta.get("options") or {}).score_threshold
+        said += f". Boxes count from a score of {least:.3g} on; what comes out has all of them"
     thresholds = (meta.get("options") or {}).get("label_thresholds") or ()
     rows = [[str(place), label, *([f"{thresholds[place]:.3g}"] if thresholds else [])] for place, label in enumerate(labels)]
     if not rows:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.domain.exports import Export
+from digits.domain.training import TaskOptions
 from digits.errors import BadRequest
 from digits.service import Service
 from digits.service.models.archives import PLAIN, TEMPLATES, Archive, Member, file_member, file_stem, text_member, zip_archive
@@ -170,6 +171,7 @@ def page_facts(model: Source) -> dict[str, Any]:
         "kind": "labels" if task.scores == "sigmoid" else task.output_kind,
         "labels": model.labels,
         "thresholds": (meta.get("options") or {}).get("label_thresholds") or [],
+        "score_threshold": TaskOptions.from_json(meta.get("options") or {}).score_threshold,
         "input": model.export.facts["inputs"][PLAIN]["input"],
         "channels": channels,
         "size": [height, width],

@@ -17,6 +17,7 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")  # a file of boxes, a bare codestream
 HEAD = 4096  # bytes that tell the format, with the header of a PGM
 MOST_PIXELS = 89_478_485  # of a picture; from here on Pillow warns
+SCORE = 0.5  # from which on boxes count where nothing else was said
 NOT_EIGHT_BITS = "Here a picture of 8 bits a channel is needed: scale its values to 0 to 255 and save it as PNG."
 
 # -- from a file to a feature (C, H, W) -----------------------------------------------------------------------------
@@ -574,8 +575,7 @@ def words(outputs, meta, top):
 def known_words(outputs, meta, top):
     labels, first = meta["class_labels"], main_output(outputs)
     if meta["task"] == "detection":
-        found = first[np.isfinite(first).all(axis=1) & (first[:, 4] > 0)][:top]
-        return [box_words(row, labels) for row in found] or ["nothing was found"]
+        return boxes_words(first, meta, labels, top)
     if meta["task"] == "segmentation":
         classes = first.argmax(axis=0)[np.isfinite(first).all(axis=0)]
         shares = np.bincount(classes, minlength=len(labels)) / first[0].size
@@ -586,6 +586,22 @@ def known_words(outputs, meta, top):
     if labels and first.ndim == 1 and len(first) == len(labels):
         return [f"{score * 100:6.2f} %  {label}" for score, label in ranked(first, labels, top)]
     return [number_words(name, values) for name, values in outputs.items()]
+
+
+def boxes_words(rows, meta, labels, top):
+    """The best boxes (n, 6) with at least the score threshold; rows of zeros fill up."""
+    boxes = rows[np.isfinite(rows).all(axis=1) & (rows[:, 4] > 0)]
+    least = score_threshold(meta)
+    found = boxes[boxes[:, 4] >= np.float32(least)][:top]
+    if len(boxes) and not len(found):
+        return [f"nothing was found with a score of {least:g} or more"]
+    return [box_words(row, labels) for row in found] or ["nothing was found"]
+
+
+def score_threshold(meta):
+    """The score from which on a box counts: what was chosen, else what the training was given."""
+    given = meta.get("options", {}).get("score_threshold")
+    return SCORE if given is None else given
 
 
 def found_words(scores, thresholds, labels, top):
@@ -651,6 +667,7 @@ def parser_of(text):
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("pictures", nargs="+")
     parser.add_argument("--top", type=int, default=5, help="how many classes or boxes to print (5)")
+    parser.add_argument("--score-threshold", type=float, metavar="SCORE", help="print boxes from this score on (the model's)")
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write all outputs as .npy, maps and pictures as .png too")
     return parser
@@ -669,6 +686,8 @@ def report(predict, meta, options):
     """Print or save what `predict` gives of each picture. Boxes, and what is saved as PNG, lie in the pixels of its file.
     What cannot be used is named on the error output; the others go on, and the exit status is 1."""
     found = {}
+    if options.score_threshold is not None:
+        meta = {**meta, "options": {**meta.get("options", {}), "score_threshold": options.score_threshold}}
     for path in options.pictures:
         try:
             found[path] = predict(path)

@@ -199,16 +199,22 @@ const shows = {
     return bars(rows.map((row) => ({ ...row, note: " of the pixels", colour: row.at ? COLOURS[row.at % COLOURS.length] : "#888" })));
   },
   boxes: (output, pen) => {
-    const rows = [];
+    const rows = [], least = Math.fround(facts.score_threshold);
+    let below = 0;
     for (let at = 0; at < output.data.length; at += 6) {
       const [left, top, right, bottom, score, number] = output.data.slice(at, at + 6);
       if (!(score > 0)) continue;
+      if (score < least) {
+        below++;
+        continue;
+      }
       pen.strokeStyle = COLOURS[number % COLOURS.length];
       pen.lineWidth = Math.max(1, pen.canvas.width / 200);
       pen.strokeRect(left, top, right - left, bottom - top);
       rows.push({ label: facts.labels[number] ?? String(number), score, colour: COLOURS[number % COLOURS.length] });
     }
-    return rows.length ? bars(rows.slice(0, 4 * SHOWN)) : element("p", "Nothing was found.");
+    if (rows.length) return bars(rows.slice(0, 4 * SHOWN));
+    return element("p", below ? `Nothing was found with a score of ${facts.score_threshold} or more.` : "Nothing was found.");
   },
   pictures: (output, pen) => {
     const [, channels, height, width] = output.dims, plane = height * width;
