@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 import digits
 from digits.engines.base import Program
 from digits.engines.parity import EXPORT_SHAPE
-from digits.engines.prepared import input_shape, prepare, preprocessing_of
+from digits.engines.prepared import input_shape, names_of, prepare, preprocessing_of
 from digits.utils.resizing import centre_start
 
 MAIN, PLAIN, WEIGHTS = "model.onnx", "model_plain.onnx", "model.onnx.data"
@@ -115,7 +115,7 @@ def _say(model: onnx.ModelProto, meta: Mapping[str, Any], name: str, steps: Mapp
     shape = [BATCH, steps["channels"], *([HEIGHT, WIDTH] if dynamic else steps["size"])]
     options = meta.get("options") or {}
     values = {
-        "class_names": list(meta.get("class_labels") or ()),
+        **names_of(meta),
         "preprocessing": dict(steps),
         "task": str(meta.get("task", "")),
         "input_name": name,

@@ -14,7 +14,7 @@ import numpy as np
 
 from digits.engines.base import Program
 from digits.engines.onnx_files import PLAIN_INPUT
-from digits.engines.prepared import input_shape, preprocessing_of
+from digits.engines.prepared import input_shape, names_of, preprocessing_of
 from digits.errors import ExportError
 
 FILE = "model.xml"
@@ -38,7 +38,8 @@ def convert(source: Path, folder: Path, meta: Mapping[str, Any], outputs: list[s
         model.set_rt_info(
             " ".join(str(name).replace(" ", "_") for name in meta.get("class_labels") or ()), ["model_info", "labels"]
         )
-        model.set_rt_info(json.dumps(list(meta.get("class_labels") or ()), ensure_ascii=False), ["digits", "class_names"])
+        for key, names in names_of(meta).items():
+            model.set_rt_info(json.dumps(names, ensure_ascii=False), ["digits", key])
         model.set_rt_info(json.dumps(preprocessing_of(meta, prepared=False)), ["digits", "preprocessing"])
         openvino.save_model(model, folder / FILE, compress_to_fp16=False)
     except RuntimeError as error:

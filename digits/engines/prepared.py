@@ -14,6 +14,7 @@ import numpy as np
 
 from digits.engines.parity import EXPORT_SHAPE
 from digits.images.place import fill_of
+from digits.tasks import Labels, of
 from digits.utils.resizing import centre_start
 
 PADS = ("fill", "half_crop")  # ways to resize that leave room around a picture
@@ -53,6 +54,13 @@ def preprocessing_of(meta: Mapping[str, Any], *, prepared: bool = True) -> dict[
         "range": [0, 255] if how.get("dtype", "uint8") == "uint8" else None,
         **({"jpeg_quality": image.get("jpeg_quality") or 90} if image.get("feature_encoding") == "jpg" else {}),
     }
+
+
+def names_of(meta: Mapping[str, Any]) -> dict[str, list[str]]:
+    """`class_names`, and `value_names` where the numbers that come out have names of their own."""
+    labels = Labels.of_snapshot(meta)
+    values = of(str(meta.get("task", "")), labels).value_names(labels)
+    return {"class_names": list(labels.class_labels), **({"value_names": list(values)} if values else {})}
 
 
 def input_shape(meta: Mapping[str, Any], *, prepared: bool = True) -> tuple[int, int, int]:

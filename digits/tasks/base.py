@@ -263,6 +263,10 @@ class Task(ABC):
         """How outputs become probabilities of the classes: "softmax", "sigmoid", or empty where they are no scores of classes."""
         return self.scores if labels.class_labels else ""
 
+    def value_names(self, labels: Labels) -> tuple[str, ...]:
+        """The names of the numbers of an output, where it is such and the data set names them."""
+        return ()
+
     @property
     def answers_join(self) -> bool:
         """Whether answers to parts of a picture, or to a mirrored one, can be put together: numbers may mean places in it, or

@@ -67,6 +67,9 @@ class Regression(Task):
         words = "always the mean of the training labels"
         return [Guess(lambda _, truth: np.broadcast_to(mean, truth.shape), words)]
 
+    def value_names(self, labels: Labels) -> tuple[str, ...]:
+        return labels.columns if labels.shape is not None and len(labels.columns) == math.prod(labels.shape) else ()
+
     def describe_label(self, label: np.ndarray, labels: Labels) -> list[float | None]:
         """The first numbers of (K,), in the label's units."""
         return numbers(label)
@@ -94,7 +97,7 @@ class Regression(Task):
 def named_columns(labels: Labels) -> tuple[str, ...]:
     """A name for each number of a label, those that the data set gives or their places; empty for labels of any length."""
     count = 0 if labels.shape is None else math.prod(labels.shape)
-    return labels.columns if len(labels.columns) == count else tuple(f"column {place}" for place in range(1, count + 1))
+    return Regression().value_names(labels) or tuple(f"column {place}" for place in range(1, count + 1))
 
 
 def numbers(values: np.ndarray) -> list[float | None]:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from digits.engines.base import Exporter, Predictor, Program
-from digits.engines.prepared import preprocessing_of
+from digits.engines.prepared import names_of, preprocessing_of
 from digits.engines.pytorch import portable
 from digits.engines.pytorch.predictor import TorchPredictor
 
@@ -40,7 +40,7 @@ class SafetensorsExporter(Exporter):
             weights[MEAN] = torch.from_numpy(np.array(predictor.inputs.mean_image, np.float32))
         facts = {
             "format": "pt",
-            "class_names": json.dumps(list(meta.get("class_labels") or ()), ensure_ascii=False),
+            **{name: json.dumps(names, ensure_ascii=False) for name, names in names_of(meta).items()},
             "preprocessing": json.dumps(preprocessing_of(meta)),
             "task": str(meta.get("task", "")),
             "network": str(meta.get("network_name", "")),

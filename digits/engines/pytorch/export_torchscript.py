@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from digits.engines.base import Exporter, Predictor, Program
-from digits.engines.prepared import preprocessing_of
+from digits.engines.prepared import names_of, preprocessing_of
 from digits.engines.pytorch import portable
 from digits.errors import ExportError
 
@@ -32,7 +32,7 @@ class TorchScriptExporter(Exporter):
         module, features = portable.Portable(predictor), portable.example(predictor)  # type: ignore[arg-type]
         meta = predictor.meta
         facts = {
-            "class_names": list(meta.get("class_labels") or ()),
+            **names_of(meta),
             "preprocessing": preprocessing_of(meta, prepared=False),
         }
         try:

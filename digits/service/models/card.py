@@ -20,7 +20,7 @@ from digits.service import Service
 from digits.service.models.page import TrainingPage, training_page
 from digits.service.models.snapshots import Snapshot
 from digits.storage.jobs.store import Job
-from digits.tasks import get
+from digits.tasks import Labels, get, of
 from digits.tasks.base import BOXES
 
 MOST_LABELS = 100
@@ -193,6 +193,11 @@ def _output(kind: str, labels: Sequence[str], meta: Mapping[str, Any]) -> str:
         least = TaskOptions.from_json(meta.get("options") or {}).score_threshold
         said += f". Boxes count from a score of {least:.3g} on; what comes out has all of them"
     thresholds = (meta.get("options") or {}).get("label_thresholds") or ()
+    found = Labels.of_snapshot(meta)
+    if values := of(str(meta.get("task", "")), found).value_names(found):
+        numbered = [[str(place), name] for place, name in enumerate(values[:MOST_LABELS])]
+        more = f"\n\n{len(values) - MOST_LABELS} more stand in `preprocessing.json`." if len(values) > MOST_LABELS else ""
+        return f"{said}, in this order.\n\n{_table(('Number', 'Value'), numbered)}{more}"
     rows = [[str(place), label, *([f"{thresholds[place]:.3g}"] if thresholds else [])] for place, label in enumerate(labels)]
     if not rows:
         return said

@@ -170,6 +170,7 @@ def page_facts(model: Source) -> dict[str, Any]:
         "name": model.job.name,
         "kind": "labels" if task.scores == "sigmoid" else task.output_kind,
         "labels": model.labels,
+        "values": list(task.value_names(Labels.of_snapshot(meta))),
         "thresholds": (meta.get("options") or {}).get("label_thresholds") or [],
         "score_threshold": TaskOptions.from_json(meta.get("options") or {}).score_threshold,
         "input": model.export.facts["inputs"][PLAIN]["input"],

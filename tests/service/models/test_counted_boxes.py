@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
-import subprocess
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from deno import find_deno_bin
 
 from digits.domain.training import TaskOptions
 from digits.service.models.archives import SHARED, TEMPLATES
-from digits.service.models.packages import Source, page_facts
 from digits.tasks import Labels, get
+from tests.service.models.exported_page import shown
 
 ROWS = np.array([[1, 1, 9, 9, 0.9, 0], [2, 2, 8, 8, 0.7, 1], [3, 3, 7, 7, 0.3, 1], [4, 4, 6, 6, 0.05, 0], [0] * 6], np.float32)
 LABELS = ("car", "van")
-PAGE_STUB = """
-class Node {
-  constructor() { this.children = []; this.textContent = ""; this.style = {}; }
-  append(...more) { this.children.push(...more); }
-  replaceChildren() {}
-  addEventListener() {}
-}
-const texts = (node) => [node.textContent, ...node.children.flatMap(texts)].filter(Boolean);
-const pen = { canvas: { width: 8 }, strokeRect() {} };
-globalThis.document = {
-  getElementById: (id) => Object.assign(new Node(), { textContent: id === "facts" ? %s : "x" }),
-  createElement: () => new Node(),
-};
-"""
 
 
 def meta_with(options: dict[str, Any]) -> dict[str, Any]:
@@ -60,16 +41,7 @@ def in_scripts(meta: dict[str, Any]) -> list[str]:
 
 
 def in_a_page(meta: dict[str, Any]) -> list[str]:
-    export = SimpleNamespace(facts={"inputs": {"model_plain.onnx": {"input": "input"}}})
-    facts = page_facts(Source(SimpleNamespace(name="cars", task="detection"), export, Path(), meta))  # type: ignore[arg-type]
-    return shown_by_page(facts, f"boxes({{data: Float32Array.from({ROWS.ravel().tolist()}), dims: [1, 5, 6]}}, pen)")
-
-
-def shown_by_page(facts: dict[str, Any], call: str) -> list[str]:
-    script = (TEMPLATES / "web_page.js").read_text(encoding="utf-8")
-    said = f"{PAGE_STUB % json.dumps(json.dumps(facts))}\n{script}\nconsole.log(JSON.stringify(texts(shows.{call})));"
-    ended = subprocess.run([find_deno_bin(), "run", "-"], input=said, capture_output=True, text=True, check=True)
-    return json.loads(ended.stdout)
+    return shown(meta, ROWS[None])
 
 
 def scores(lines: list[str]) -> list[str]:

@@ -585,7 +585,16 @@ def known_words(outputs, meta, top):
         return found_words(first, thresholds, labels, top)
     if labels and first.ndim == 1 and len(first) == len(labels):
         return [f"{score * 100:6.2f} %  {label}" for score, label in ranked(first, labels, top)]
-    return [number_words(name, values) for name, values in outputs.items()]
+    main, names = main_name(outputs), value_names(meta, first)
+    lines = [f"{name}: {value:.6g}" for name, value in zip(names, first.ravel(), strict=False)]
+    others = {name: values for name, values in outputs.items() if not names or name != main}
+    return lines + [number_words(name, values) for name, values in others.items()]
+
+
+def value_names(meta, values):
+    """The names that the data set gives the numbers of an answer, a name for each; else none."""
+    names = (meta.get("image") or {}).get("columns") or ()
+    return names if meta["task"] == "regression" and len(names) == values.size else ()
 
 
 def boxes_words(rows, meta, labels, top):

@@ -229,6 +229,15 @@ const shows = {
     return element("p", "What the model makes of the picture.");
   },
   numbers: (output) => {
+    if (facts.values.length === output.data.length) {
+      const table = document.createElement("table");
+      for (const [at, name] of facts.values.entries()) {
+        const row = document.createElement("tr");
+        row.append(element("th", name), element("td", output.data[at].toPrecision(6)));
+        table.append(row);
+      }
+      return table;
+    }
     const shown = Array.from(output.data.slice(0, 20), (value) => value.toPrecision(6)).join(" ");
     return element("p", output.data.length > 20 ? `${shown} … (${output.data.length} numbers)` : shown);
   },
