@@ -148,9 +148,10 @@ def why(
     )
     sanity = found["sanity"]
     same = "nearly its opposite" if (sanity["correlation"] or 0) < 0 else "nearly the same"
-    words = {True: "another one", False: same, None: "not known"}[sanity["changes"]]
+    words = "another one" if sanity["changes"] else same
     measured = "" if sanity["correlation"] is None else f" (rank correlation {sanity['correlation']:.2f})"
-    click.echo(f"With random weights the map is {words}{measured}. {sanity['reason']}".strip())
+    said = f"With random weights the map is {words}{measured}." if sanity["changes"] is not None else ""
+    click.echo(f"{said} {sanity['reason']}".strip())
     for text in filter(None, (found["note"], found["picture_note"])):
         click.echo(text, err=True)
 

@@ -45,7 +45,7 @@ from digits.predictor.pictures import Prepared, prepare_all
 from digits.predictor.targets import chosen_target, targets_of
 from digits.tasks import Labels, of
 
-RANDOM_SEED = 1
+RANDOM_SEEDS = range(1, 6)
 _weights: WeakKeyDictionary[Predictor, dict[str, list[dict[str, Any]]]] = WeakKeyDictionary()  # statistics, which stay the same
 
 
@@ -180,17 +180,23 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def _sanity(predictor: Predictor, again: Callable[[], Attribution], found: Attribution) -> dict[str, Any]:
     """Whether the map is another one with random weights (Adebayo et al., 2018): one that is not shows the picture, not what was
-    learnt."""
-    if not np.any(found.values):
-        return {"correlation": None, "changes": None, "reason": "The map is empty, so there is nothing to compare."}
-    try:
-        with predictor.random_weights(RANDOM_SEED):
-            other = again()
-    except DigitsError as error:
-        return {"correlation": None, "changes": None, "reason": error.message}
-    correlation = rank_correlation(found.values, other.values)
-    changes = correlation is None or abs(correlation) < RANDOM_LIMIT
-    return {"correlation": correlation, "changes": changes, "reason": "" if correlation is not None else "It is empty then."}
+    learnt. A map of random weights that is the same everywhere (a network that happens to be dead) tells nothing, so others are
+    drawn."""
+    unknown = {"correlation": None, "changes": None}
+    if rank_correlation(found.values, found.values) is None:
+        what = "empty" if not np.any(found.values) else "the same everywhere"
+        return {**unknown, "reason": f"The map is {what}, so there is nothing to compare."}
+    for seed in RANDOM_SEEDS:
+        try:
+            with predictor.random_weights(seed):
+                other = again()
+        except DigitsError as error:
+            return {**unknown, "reason": error.message}
+        correlation = rank_correlation(found.values, other.values)
+        if correlation is not None:
+            return {"correlation": correlation, "changes": abs(correlation) < RANDOM_LIMIT, "reason": ""}
+    tried = f"With random weights, drawn {len(RANDOM_SEEDS)} times, the map is empty"
+    return {**unknown, "reason": f"{tried}: whether it shows what was learned could not be told."}
 
 
 def _one_layer(predictor: Predictor, feature: np.ndarray | None, name: str) -> LayerArrays:

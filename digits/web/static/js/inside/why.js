@@ -211,7 +211,7 @@ export class WhyView {
  */
 export function sanityText(sanity, ofBox = false) {
   if (!sanity || sanity.changes === null) return sanity?.reason ?? "";
-  const measuredBy = sanity.correlation === null ? sanity.reason : `Rank correlation ${fixed(sanity.correlation, 2)}.`;
+  const measuredBy = `Rank correlation ${fixed(Number(sanity.correlation), 2)}.`;
   if (sanity.changes) return `With random weights the map is another one: it shows what was learned. ${measuredBy}`;
   const how = Number(sanity.correlation) < 0 ? "turns into nearly its opposite" : "stays nearly the same";
   return `With random weights the map ${how}: it shows ${
