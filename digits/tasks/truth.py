@@ -5,7 +5,7 @@ Holds: what is measured is the same quantity. Classes are matched by name (`doma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from digits.domain.datasets import DatasetInfo
@@ -40,7 +40,7 @@ def _places_of_columns(model: Labels, labels: Labels) -> tuple[int, ...]:
     if ours and theirs:
         if lacking := [name for name in ours if name not in theirs]:
             raise DataError(
-                f"The labels of the data set are {_listed(theirs)}, without {_listed(lacking)}; the model gives {_listed(ours)}.",
+                f"The labels of the data set are {listed(theirs)}, without {listed(lacking)}; the model gives {listed(ours)}.",
                 advice="Choose a data set with columns of the same names.",
             )
         places = tuple(theirs.index(name) for name in ours)
@@ -53,5 +53,6 @@ def _places_of_columns(model: Labels, labels: Labels) -> tuple[int, ...]:
     return ()
 
 
-def _listed(names: tuple[str, ...] | list[str], most: int = 8) -> str:
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """The first names in words."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -13,6 +13,7 @@ from digits.domain.classes import NO_CLASS, match_classes
 from digits.domain.datasets import IGNORED
 from digits.service.evaluations.answer import Answered
 from digits.tasks.base import BOXES, CLASSES, MAP, PICTURES
+from digits.tasks.truth import listed
 from digits.utils.values import finite
 
 if TYPE_CHECKING:
@@ -40,9 +41,11 @@ def difference(first: Answered, second: Answered) -> dict[str, Any]:
         found = _boxes(first, second)
     elif kind == MAP:
         found = _maps(first, second)
+    elif kind == PICTURES:
+        pair = _over_picture(first, second)
+        found = _apart(*pair) if pair is not None else NOT_COMPARED
     else:
-        pair = _over_picture(first, second) if kind == PICTURES else (one, other)
-        found = _numbers(*pair, first.labels.columns) if pair is not None else NOT_COMPARED
+        found = _numbers(first, second)
     return dict(finite(found))
 
 
@@ -71,7 +74,7 @@ def _classes(first: Answered, second: Answered) -> dict[str, Any]:
     right = {renamed.get(name, name) for name in found[1]}
     only_first, only_second = sorted(found[0] - right), sorted(right - found[0])
     parts = [f"only {PAIR[i]} finds {', '.join(only)}" for i, only in enumerate((only_first, only_second)) if only]
-    said = "Both find the same labels." if not parts else f"{'; '.join(parts)}.".capitalize()
+    said = "Both find the same labels." if not parts else _sentence(parts)
     lists = {"only_first": only_first, "only_second": only_second}
     return {"words": said + words, "same": not parts, "largest": largest, "label": label, **lists}
 
@@ -172,7 +175,28 @@ def _shared(row: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
 
 
-def _numbers(one: np.ndarray, other: np.ndarray, columns: Sequence[str]) -> dict[str, Any]:
+def _numbers(first: Answered, second: Answered) -> dict[str, Any]:
+    """Of numbers with names those that both give, by their names; of others all, by their places."""
+    names, theirs = (answer.task.value_names(answer.labels) for answer in (first, second))
+    one, other = first.output.ravel(), second.output.ravel()
+    if len(names) != one.size or len(theirs) != other.size or not names:
+        return _apart(first.output, second.output, names)
+    both = [name for name in names if name in theirs]
+    if not both:
+        return {"words": f"The one gives {listed(names)}, the other {listed(theirs)}, so they are not compared."}
+    found = _apart(one[[names.index(name) for name in both]], other[[theirs.index(name) for name in both]], both)
+    alone = [[name for name in given if name not in both] for given in (names, theirs)]
+    parts = [f"only {PAIR[i]} gives {listed(given)}" for i, given in enumerate(alone) if given]
+    return {**found, "words": f"{found['words']} {_sentence(parts)}" if parts else found["words"]}
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    """Parts of a sentence as one; names in them stay as they are."""
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _apart(one: np.ndarray, other: np.ndarray, columns: Sequence[str] = ()) -> dict[str, Any]:
     """Of two arrays (…)."""
     import numpy as np
 

@@ -52,6 +52,8 @@ def test_labels_that_only_one_finds_are_named() -> None:
     other = answered("multi-label", [0.9, 0.1, 0.8], labels, found=["cat", "cow"])
     found = difference(one, other)
     assert (found["only_first"], found["only_second"], found["same"]) == (["dog"], ["cow"], False)
+    loud = answered("multi-label", [0.9, 0.1, 0.8], labels, found=["cat", "COW"])
+    assert "only the second finds COW" in difference(one, loud)["words"]
 
 
 def test_maps_are_compared_where_both_networks_saw_the_picture() -> None:
@@ -90,3 +92,15 @@ def test_numbers_and_what_cannot_be_compared() -> None:
     assert difference(one, one)["words"] == "The two are equal."
     assert "different shapes" in difference(one, answered("regression", [1.0], labels))["words"]
     assert "NaN" in difference(one, answered("regression", [float("nan"), 1.0], labels))["words"]
+
+
+def test_numbers_are_compared_by_name_whatever_their_order() -> None:
+    one = answered("regression", [1.0, 5.0], Labels("vector", (2,), "float32", columns=("Angle", "Size")))
+    turned = answered("regression", [5.0, 1.0], Labels("vector", (2,), "float32", columns=("Size", "Angle")))
+    assert difference(one, turned)["words"] == "The two are equal."
+    more = answered("regression", [9.0, 5.5, 7.0], Labels("vector", (3,), "float32", columns=("Age", "Size", "Mass")))
+    found = difference(one, more)
+    assert found["largest"] == 0.5
+    assert found["words"] == "They differ by 0.5. Only the first gives Angle; only the second gives Age, Mass."
+    alien = answered("regression", [1.0, 5.0], Labels("vector", (2,), "float32", columns=("x", "y")))
+    assert difference(one, alien) == {"words": "The one gives Angle, Size, the other x, y, so they are not compared."}
