@@ -13,6 +13,9 @@ from digits.engines.tensorflow.weights import SUFFIX, pack, places_of, read_meta
 from digits.errors import StorageError
 from digits.tasks import get
 
+SHOWN = 4  # names of variables, in a sentence
+BESIDE = ("optimizer", "metrics", "compile_metrics", "loss")  # what a model that was compiled saves along
+
 
 def adopt(text: str, path: Path, meta: Mapping[str, Any]) -> bytes:
     """As `Engine.adopt`; class names have to be given."""
@@ -34,6 +37,20 @@ def adopt(text: str, path: Path, meta: Mapping[str, Any]) -> bytes:
             f" shape, e.g. {missing[0]}.",
             advice="Give the text of the very network that they were trained with, and as many labels as it has outputs.",
         )
+    if more := [place for place in weights if place not in own and not _is_beside(place)]:
+        raise StorageError(
+            f"{path.name} does not fit the network text: it has besides {_some(more)}, which would go unused.",
+            advice="Give the text of the very network that they were trained with.",
+        )
     take_over(own, weights, path.name, set())
     mean = read_metadata(path)[1] if path.suffix == f".{SUFFIX}" else None
     return pack(network.model, {**meta, PROBABILITIES: network.probabilities}, mean)
+
+
+def _is_beside(place: str) -> bool:
+    """Whether a place in a file of Keras belongs to the training or to chance, not to the network."""
+    return place.split("/")[0] in BESIDE or "seed_generator" in place
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -147,3 +147,32 @@ def test_weights_of_another_network_are_refused_by_name(service: Service, files:
     nameless = from_files(service, {**sent(files, "w.keras"), "labels_file": ""}, "me")
     with pytest.raises(StorageError, match="Give a file of labels"):
         work(service, nameless)
+
+
+def test_weights_that_the_network_has_no_place_for_are_refused_by_name(
+    service: Service, files: dict[str, Path], tmp_path: Path
+) -> None:
+    text = TEXT.replace("layers.Flatten()(made)", "layers.Flatten()(layers.Conv2D(2, 1, padding='same')(made))")
+    names: dict[str, object] = {}
+    exec(text, names)
+    larger = names["build_network"](type("Context", (), {"input_shape": (3, 8, 8), "num_classes": 3}))  # type: ignore[operator]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        larger.save_weights(tmp_path / "w.weights.h5")
+    job = from_files(service, {**sent(files, "w.weights.h5"), "weights_file": str(tmp_path / "w.weights.h5")}, "me")
+    with pytest.raises(StorageError, match="has besides layers/conv2d_1/vars/0, layers/conv2d_1/vars/1"):
+        work(service, job)
+
+
+def test_what_a_compiled_model_saves_along_is_no_weight(service: Service, files: dict[str, Path], tmp_path: Path) -> None:
+    import keras
+
+    names: dict[str, object] = {}
+    exec(TEXT.replace("layers.Flatten()(made)", "layers.Dropout(0.5)(layers.Flatten()(made))"), names)
+    network = names["build_network"](type("Context", (), {"input_shape": (3, 8, 8), "num_classes": 3}))  # type: ignore[operator]
+    network.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    network.fit(np.load(files["pictures.npy"]), np.array([0, 1, 2, 0]), verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        network.save(tmp_path / "w.keras")
+    work(service, from_files(service, {**sent(files, "w.keras"), "weights_file": str(tmp_path / "w.keras")}, "me"))
