@@ -97,7 +97,7 @@ def expect_overlay(page: Page, class_name: str) -> None:
     page.get_by_role("tab", name="Evaluate/Test").click()
     expect(page.locator("#view_extension_id")).to_have_value("image-segmentation")
     page.locator("fieldset.plugin-form [name=validation_record]").select_option(index=1)
-    page.locator("fieldset.plugin-form").get_by_role("button", name="Test", exact=True).click()
+    page.locator("fieldset.plugin-form").get_by_role("button", name="In the view", exact=True).click()
     results = view_of(page)
     sample = results.locator(".view-sample")
     expect(sample.locator("canvas")).to_be_visible()
@@ -157,10 +157,30 @@ def test_packages_of_the_originals_time(page: Page, server: RunningServer) -> No
     expect(page.locator("[data-path-field] #legend_file")).to_be_visible()  # paths are completed in options too
     page.locator("fieldset.plugin-form [name=record]").select_option("4")
     page.locator("fieldset.plugin-form [name=count]").select_option("2")
-    page.locator("fieldset.plugin-form").get_by_role("button", name="Test", exact=True).click()
+    page.locator("fieldset.plugin-form").get_by_role("button", name="In the view", exact=True).click()
     results = view_of(page)
     expect(results.locator(".chart-sample")).to_have_count(2)
     expect(results.locator("#chart-last")).to_have_text("sample-000000001")  # jQuery in the header, filled in afterwards
     assert results.evaluate("[window.chart_names, window.chart_after]") == [["000000000", "000000001"], 2]
     results.locator(".chart-sample button").first.click()  # a handler in the markup
     expect(results.locator(".chart-sample button").first).to_have_text("marked")
+    expect_answer_beside_the_form(page)
+
+
+def expect_answer_beside_the_form(page: Page) -> None:
+    """What a plugin's form asks has what a picture has: an answer in the page with its times, an address, code."""
+    own = page.locator("[data-try-own]")
+    own.locator("[name=count]").select_option("1")
+    own.get_by_role("button", name="Answer", exact=True).click()
+    expect(own.locator(".predictions li")).to_have_count(3)
+    expect(own.locator(".steps")).to_contain_text("predicted")
+    expect(own.locator("[data-result-time]")).to_contain_text("was answered after")
+    expect(own.locator(".last-answer")).to_have_count(1)
+    expect(page.locator("#try-one .last-answer")).to_have_count(0)
+    best = own.locator(".predictions li").first.inner_text()
+    own.locator(".try-code > summary").click()
+    expect(own.locator("[data-code-text]")).to_contain_text("record='4'")
+    page.reload()
+    expect(own.locator(".predictions li").first).to_have_text(best.replace("\n", ""))
+    expect(own.locator("[data-result-time]")).to_have_text("An answer that was kept.")
+    expect(own.locator("[name=record]")).to_have_value("4")

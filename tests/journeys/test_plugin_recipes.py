@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import json
+import shlex
 import shutil
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -57,8 +61,28 @@ def test_headlines_are_told_apart_by_their_letters(client: Client, shared_data: 
     requested = {"job_id": model, "snippet": "Striker scores twice as United win the cup final against City in extra time"}
     outputs = client.json(f"{GENERIC}/infer_extension.json", **requested)["outputs"]
     assert np.ravel(next(iter(next(iter(outputs.values())).values()))).argmax() == 1
+    expect_kept_answer(client, model, requested["snippet"])
     page = client.page(f"{GENERIC}/infer_extension", **requested, view_extension_id="text-classification")
     assert "sports" in page
+
+
+def expect_kept_answer(client: Client, model: str, snippet: str) -> None:
+    """A text is answered in the room of its model as a picture is: with times, kept, and as code that works."""
+    asked = {"data_extension_id": "all-default", "snippet": snippet}
+    answer = client.json(f"/models/{model}/answer.json", **asked, keep=1)
+    assert answer["predictions"][0][0] == "sports"
+    assert answer["seconds"]["forward"] > 0
+    assert (answer["entries"], len(answer["samples"]), answer["samples"][0]["truth"]) == (1, 1, None)
+    again = client.json(answer["kept"]["json"])
+    assert (again["asked"], again["predictions"]) == (asked, answer["predictions"])
+    code = client.json(f"/models/{model}/code.json?{urlencode(asked)}")
+    assert shlex.split(code["command"])[:5] == ["digits", "predict", model, "--form", f"snippet={snippet}"]
+    given = subprocess.run(["bash", "-c", code["curl"]], capture_output=True, text=True, check=True).stdout
+    assert json.loads(given)["predictions"] == answer["predictions"]
+    rows = client.server.jobs_dir.parent / "val.csv"
+    many = client.json(f"/models/{model}/answer.json", data_extension_id="all-default", test_data_file=rows)
+    assert (many["entries"], len(many["samples"]), many["predictions"]) == (VALIDATED, 24, [])
+    assert "The first 24 of 200 entries" in many["note"]
 
 
 def test_an_autoencoder_learns_from_the_records_of_a_classification_data_set(client: Client, shared_data: Path) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 from digits.service.evaluations.answer import TOP
 from digits.tasks import Task
 from digits.tasks.base import BOXES, MAP, NUMBERS, PICTURES
 
+FORM, OWN_FORM = "data_extension_id", "all-default"
+OF_FORMS = (FORM, "snapshot_epoch")  # fields of a question about a form that are not the form's
 FILE = "picture.png"  # where none was chosen yet
 TOKEN = "DIGITS_TOKEN"
 HOW = "digits token add NAME --scope run"
@@ -45,12 +48,18 @@ class Question:
     @property
     def file(self) -> str:
         """The file that is sent; empty for a record or a path of the server."""
-        chosen = any(self.fields.get(name) for name in ("image_path", "record"))
+        chosen = any(self.fields.get(name) for name in ("image_path", "record", FORM))
         return self.fields.get("image_file") or ("" if chosen else FILE)
 
     @property
     def others(self) -> dict[str, str]:
-        return {name: value for name, value in self.fields.items() if name != "image_file" and value and name.isidentifier()}
+        known = {name: value for name, value in self.fields.items() if name != "image_file" and value}
+        return known if self.is_form else {name: value for name, value in known.items() if name.isidentifier()}
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the inference form of a plugin is asked about, and no picture."""
+        return bool(self.fields.get(FORM))
 
 
 def code_of(question: Question) -> dict[str, Any]:
@@ -61,7 +70,11 @@ def code_of(question: Question) -> dict[str, Any]:
     if question.file:
         notes.append(f"{question.file} is looked for where the code runs.")
     notes.append("The command works on the machine of the server.")
-    if left := sorted(question.others.keys() - KNOWN_TO_THE_COMMAND):
+    if question.is_form:
+        notes.append("Files that are sent with the form are not in it: name one that lies on the server instead.")
+        if question.fields[FORM] != OWN_FORM:
+            notes.append("It takes the form of the data set's own plugin alone.")
+    elif left := sorted(question.others.keys() - KNOWN_TO_THE_COMMAND):
         notes.append(f"It has no option for {', '.join(left)}.")
     return {"python": _python(question), "curl": _curl(question), "command": _command(question), "notes": notes}
 
@@ -69,6 +82,8 @@ def code_of(question: Question) -> dict[str, Any]:
 def _python(question: Question) -> str:
     picture = [repr(question.file)] if question.file else []
     fields = [f"{name}={value!r}" for name, value in question.others.items()]
+    if any(not name.isidentifier() or iskeyword(name) for name in question.others):
+        fields = [f"**{question.others!r}"]
     shown = SHOWN.get(question.task.output_kind, OF_CLASSES)
     lines = ["from digits.client import Client", ""]
     if question.needs_token:
@@ -94,10 +109,20 @@ def _curl(question: Question) -> str:
 
 
 def _command(question: Question) -> str:
+    if question.is_form:
+        return _command_of_form(question)
     models = [(question.model_id, question.others.get("snapshot_epoch", ""))]
     if second := question.others.get("second"):
         models.append((second, question.others.get("second_epoch", "")))
     return "".join(_command_of(question, model, epoch) for model, epoch in models)
+
+
+def _command_of_form(question: Question) -> str:
+    words = ["digits", "predict", question.model_id]
+    words += [word for name, value in question.others.items() if name not in OF_FORMS for word in ("--form", f"{name}={value}")]
+    epoch = question.others.get("snapshot_epoch", "")
+    words += ["--epoch", epoch] if epoch and epoch not in ("0", "-1") else []
+    return shlex.join([*words, "--top", str(TOP), "--jobs-dir", question.jobs_dir]) + "\n"
 
 
 def _command_of(question: Question, model: str, epoch: str) -> str:

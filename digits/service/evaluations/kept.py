@@ -57,12 +57,13 @@ def keep(
         "key": key,
         "time": time.time(),
         "user": user,
-        "name": body["samples"][0]["key"],
+        "name": _name(body),
         "words": words_of(body),
         "snapshot_epoch": body["snapshot_epoch"],
         "second": (body.get("second") or {}).get("model_name", ""),
         "thumb": _thumb(body["samples"][0].get("input", "")),
         "picture": kept_picture is not None,
+        "form": asked.get("data_extension_id", ""),
     }
     folder = service.folder(model.id).answers
     part = folder / f"{PARTS}-{key}"
@@ -140,6 +141,11 @@ def words_of(body: Mapping[str, Any]) -> str:
         values = sample.get("values") or []
         return ", ".join("–" if value is None else f"{value:.4g}" for value in values[:3]) + (" …" if len(values) > 3 else "")
     return ""
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    count = len(body["samples"])
+    return str(body["samples"][0]["key"]) + (f" and {count - 1} more" if count > 1 else "")
 
 
 def _kept(folder: Path) -> list[Path]:

@@ -11,9 +11,11 @@ from flask import Blueprint, Response, request, send_file, url_for
 from digits import tasks
 from digits.domain.access import Scope
 from digits.domain.jobs import PREDICTING, Kind
-from digits.errors import DigitsError, Forbidden
+from digits.errors import BadRequest, DigitsError, Forbidden
+from digits.ipc.scratch import scratch_folder
+from digits.service.datasets.from_source import plugin_values
 from digits.service.evaluations import kept, second
-from digits.service.evaluations.answer import answer_one
+from digits.service.evaluations.answer import answer_form, answer_one
 from digits.service.evaluations.code import Question, code_of
 from digits.service.evaluations.inputs import record_place
 from digits.service.models.snapshots import wanted_epoch
@@ -41,7 +43,11 @@ QUESTION = {
     "dont_resize": "Keep the picture's size.",
     "second": "The id of a second model (or of this one), whose answer stands beside.",
     "second_epoch": "Which snapshot of the second.",
+    "data_extension_id": "The data plugin whose inference form is sent beside, in the place of a picture; `all-default`: that of "
+    "the data set. All other fields are the form's then.",
 }
+FORM = "data_extension_id"
+OF_THE_QUESTION = predict.ALWAYS_OURS | {"keep"}
 NOT_ASKED = frozenset({"csrf_token", "username", "keep", "image_file", "job_id"})
 ABOUT_KEPT = "`key`, `url` of the page, `json`, `picture_url` where the file was kept, `time`, `user`, `name`, `words`, `thumb`"
 
@@ -62,7 +68,8 @@ def register(area: Blueprint) -> None:
 @describes(
     form={**QUESTION, "keep": "1: keep the answer with the model, as its page does; then it has `kept`."},
     json=True,
-    answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes; `seconds`: "
+    answer="`kind`, `class_labels`, `colours`, one of `samples` as in an evaluation; `predictions` of classes; of a plugin's "
+    "form the first `samples` of all `entries`, and `skipped`; `seconds`: "
     "`decode`, a part of `prepare`, `prepare`, `forward`, `post`; with `second` the same of it as `second`, and its "
     f"`difference`; with `keep` `kept`: {ABOUT_KEPT}, or `not_kept`, why not.",
 )
@@ -71,6 +78,8 @@ def answer(job_id: str) -> Any:
     """What a model of any task makes of one picture, as its page shows it, and a second one beside it."""
     service = get_service()
     model = service.store.get(job_id, *PREDICTING)
+    if arguments.text(FORM):
+        return json_answer(_answer_to_form(model))
     picture, name = predict.sent_picture(model)
     epoch, whole = arguments.text("snapshot_epoch"), arguments.flag("dont_resize")
     how = asked_answering(model)
@@ -81,6 +90,24 @@ def answer(job_id: str) -> Any:
     else:
         body = answer_one(service, model, picture, name, snapshot_epoch=epoch, dont_resize=whole, how=how)
     return json_answer({**body, **_keep(model, body, picture, name)} if arguments.flag("keep") else body)
+
+
+def _answer_to_form(model: Job) -> dict[str, Any]:
+    """What a model makes of a plugin's inference form."""
+    service = get_service()
+    dataset = service.store.find(model.dataset_id) if model.dataset_id else None
+    extension = predict.named_extension(arguments.text(FORM))
+    if dataset is None or not (extension or dataset.extension):
+        raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
+    sent = plugin_values({name: value for name, value in arguments.form_values().items() if name not in OF_THE_QUESTION})
+    how, epoch = asked_answering(model), arguments.text("snapshot_epoch")
+    with scratch_folder(service.jobs_dir) as scratch:
+        body = answer_form(service, model, dataset, sent, extension_id=extension, snapshot_epoch=epoch, how=how, scratch=scratch)
+    if not arguments.flag("keep"):
+        return body
+    texts = {name: value for name, value in sent.items() if isinstance(value, str) and value and name not in request.files}
+    asked = {**texts, FORM: arguments.text(FORM), **({"snapshot_epoch": epoch} if epoch else {})}
+    return {**body, **_kept(model, body, asked, None)}
 
 
 @describes(json=True, answer=f"`answers`, the newest first: {ABOUT_KEPT}.")
@@ -172,6 +199,8 @@ def _check_question(model: Job, fields: dict[str, str]) -> None:
     service = get_service()
     asked_answering(model)
     wanted_epoch(model, fields.get("snapshot_epoch"))
+    if fields.get(FORM):
+        return
     if record := fields.get("record"):
         record_place(record)
     if other := fields.get("second"):
@@ -184,9 +213,12 @@ def _keep(model: Job, body: dict[str, Any], picture: Picture, name: str) -> dict
     taken = {"image_path", "record"} if sent else set()  # the file is what counts
     fields = {key: value for key in sorted(arguments.sent_names() - NOT_ASKED - taken) if (value := arguments.text(key))}
     asked = {**fields, "image_file": name} if sent else fields
-    data = picture if isinstance(picture, bytes) else None
+    return _kept(model, body, asked, picture if isinstance(picture, bytes) else None)
+
+
+def _kept(model: Job, body: dict[str, Any], asked: dict[str, str], picture: bytes | None) -> dict[str, Any]:
     try:
-        about = kept.keep(get_service(), model, body, user=current_user(), asked=asked, picture=data)
+        about = kept.keep(get_service(), model, body, user=current_user(), asked=asked, picture=picture)
     except DigitsError as error:
         return {"not_kept": str(error)}
     return {"kept": _with_addresses(model, about)}

@@ -145,3 +145,29 @@ def test_code_quotes_what_was_chosen(client: FlaskClient, model: Job) -> None:
     words = run_as_shell(found["curl"])
     assert words[words.index("-F") + 1] == 'image_file=@"a\\"; rm -rf $HOME \' \\\\.png"'
     assert "val:3" in client.get(f"/models/{model.id}/code.json?record=val:3").json["command"]
+
+
+def test_an_answer_to_a_plugins_form_is_kept_with_its_fields_and_is_code(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_job(service, kind=Kind.DATASET, name="news", status=Status.DONE, extension="text-classification")
+    model = make_job(service, name="m", status=Status.DONE, task="classification", parents=(dataset.id,))
+    seen: dict[str, Any] = {}
+
+    def answer(_service: Service, _model: Job, _dataset: Job, values: Any, **more: Any) -> dict[str, Any]:
+        seen.update(values=values, **more)
+        sample = {"key": "0", "input": "", "top": [["sports", 97.3]]}
+        return {"kind": "classes", "samples": [sample], "predictions": [["sports", 97.3]], "snapshot_epoch": 3.0}
+
+    monkeypatch.setattr(answers, "answer_form", answer)
+    address, asked = f"/models/{model.id}", {"data_extension_id": "all-default", "snippet": "a goal; 2:1", "record": "x"}
+    found = client.post(f"{address}/answer.json", data={**asked, "keep": 1, "snapshot_epoch": "best"}).json
+    assert seen["values"] == {"snippet": "a goal; 2:1", "record": "x"}, "a plugin's field may be called as ours"
+    assert (seen["extension_id"], seen["snapshot_epoch"]) == ("", "best")
+    assert found["kept"]["form"] == "all-default"
+    assert client.get(found["kept"]["json"]).json["asked"] == {**asked, "snapshot_epoch": "best"}
+    code = client.get(f"{address}/code.json", query_string={**asked, "a-b": "c"}).json
+    assert "--form 'snippet=a goal; 2:1'" in code["command"]
+    assert "**{" in code["python"]
+    other = make_job(service, name="other", status=Status.DONE, task="classification")
+    assert client.post(f"/models/{other.id}/answer.json", data=asked).status_code == 400

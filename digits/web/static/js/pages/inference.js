@@ -7,6 +7,7 @@ import { all, find, perhaps } from "../parts/elements.js";
 import { below, request } from "../parts/request.js";
 import { CodeOfQuestion } from "../room/code.js";
 import { fileOf, LastAnswers } from "../room/last.js";
+import { OwnForm } from "../room/own_form.js";
 import { PictureChoice } from "../room/picture.js";
 import { Result } from "../room/result.js";
 import { SecondModel } from "../room/second.js";
@@ -28,6 +29,8 @@ const code = new CodeOfQuestion(form, one, () => {
   for (const [name, value] of question()) query.set(name, value instanceof File ? value.name : value);
   return query;
 });
+const ownPlace = perhaps("[data-try-own]", form);
+const own = ownPlace && new OwnForm(form, ownPlace, snapshot);
 let running = /** @type {AbortController | null} */ (null);
 
 /** What is asked, as the server knows it. */
@@ -101,6 +104,7 @@ const seen = new IntersectionObserver((entries) => {
   seen.disconnect();
   second.open().catch(() => {}); // without it there is no second model to choose, and all else works
   last.open();
+  own?.last.open();
 });
 seen.observe(find("#inference"));
 if (new URLSearchParams(location.search).has("answer")) find("#inference").scrollIntoView(); // on pages without tabs it lies below

@@ -166,11 +166,11 @@ function inferenceForm(testing) {
   const select = perhaps("[name=data_extension_id]", testing, HTMLSelectElement);
   if (!select) return;
   const place = find("[data-inference-fields]", testing);
-  const button = find("button[formaction]", select.closest("fieldset") ?? testing, HTMLButtonElement);
-  const own = { html: place.innerHTML, disabled: button.disabled };
+  const buttons = all("[data-ask-own], button[formaction]", select.closest("fieldset") ?? testing, HTMLButtonElement);
+  const own = { html: place.innerHTML, disabled: buttons[0].disabled };
   select.addEventListener("change", async () => {
     const isOwn = select.selectedIndex === 0;
-    button.disabled = isOwn && own.disabled;
+    for (const button of buttons) button.disabled = isOwn && own.disabled;
     if (isOwn && own.disabled) {
       place.innerHTML = own.html;
       return;

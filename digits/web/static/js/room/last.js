@@ -20,6 +20,7 @@ import { request } from "../parts/request.js";
  * @property {number} snapshot_epoch
  * @property {string} thumb
  * @property {boolean} mine
+ * @property {string} [form] the plugin whose form was asked about
  */
 
 const NAME = "answer"; // in the address of the page
@@ -29,9 +30,11 @@ export class LastAnswers {
    * @param {HTMLFormElement} form
    * @param {HTMLElement} root
    * @param {(answer: any) => Promise<void>} show an answer that was kept
+   * @param {boolean} [ofForms] those to plugins' forms, not those to pictures
    */
-  constructor(form, root, show) {
+  constructor(form, root, show, ofForms = false) {
     this.root = root;
+    this.ofForms = ofForms;
     this.show = show;
     this.base = `/models/${form.dataset.model}/answers`;
     /** @type {Kept[]} */
@@ -46,20 +49,26 @@ export class LastAnswers {
   /** The list, and the answer that the address names. */
   async open() {
     const wanted = new URLSearchParams(location.search).get(NAME);
-    if (wanted) {
-      document.getElementById("try-tab-one")?.click();
-      await this.follow(wanted);
-    }
-    await this.refresh();
+    const known = await this.refresh();
+    const isOther = known.some(({ key, form }) => key === wanted && Boolean(form) !== this.ofForms);
+    const isLost = !known.some(({ key }) => key === wanted);
+    if (!wanted || isOther || (isLost && this.ofForms)) return; // what is lost is said once
+    document.getElementById(this.ofForms ? "try-tab-own" : "try-tab-one")?.click();
+    await this.follow(wanted);
   }
 
+  /** All that are kept, of which those of this list are shown. */
   async refresh() {
+    /** @type {Kept[]} */
+    let known = [];
     try {
-      this.rows = (await request(`${this.base}.json`)).answers;
+      known = (await request(`${this.base}.json`)).answers;
     } catch {
-      return; // the list is no reason to disturb anybody
+      return known; // the list is no reason to disturb anybody
     }
+    this.rows = known.filter(({ form }) => Boolean(form) === this.ofForms);
     this.draw();
+    return known;
   }
 
   /** @param {string} key */
@@ -135,7 +144,9 @@ export class LastAnswers {
   /** @param {string} key of one, or "" for all */
   async forget(key) {
     try {
-      await request(key ? `${this.base}/${key}` : this.base, { method: "DELETE" });
+      for (const one of key ? [key] : this.rows.map(({ key }) => key)) {
+        await request(`${this.base}/${one}`, { method: "DELETE" });
+      }
     } catch (error) {
       return toast(/** @type {Error} */ (error).message, "error");
     }
