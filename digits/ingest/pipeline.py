@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,12 +43,14 @@ from digits.ingest.progress import Progress
 from digits.ingest.record_schema import RecordSchema
 from digits.ingest.silence import SilenceWatch
 from digits.ingest.source import (
+    attributes_of,
     entries_of,
     entry_seconds,
     forget_found,
     kept_colours,
     load_source,
     open_source,
+    says_its_mode,
     state_of,
     title_of,
 )
@@ -73,6 +75,10 @@ from digits.utils.values import counted
 
 LOOK_AT_PROBLEMS = "The list of problems names each with the reason."
 APART = "The worker ended while it looked at entries or encoded them: from now on other processes do, and one that ends is named."
+ONE_BY_ONE = (
+    "encode_entry of {plugin} changes what the plugin keeps ({names}): its entries are encoded one after the other, in their "
+    'order, for several processes would each keep their own. encode_mode = "processes" on the class says that this does no harm.'
+)
 logger = logging.getLogger(__name__)
 
 
@@ -116,6 +122,7 @@ class Ingest:
         self.problems = ProblemLog(folder.problems_file)
         self._statistics: dict[str, LabelStatistics] = {}
         self._conversions = 0
+        self._mode = ""  # how entries are encoded, where the source does not say it
         self._in_worker = InWorker(folder)
         self._watch = SilenceWatch(self.plugin, entry_seconds(), context.emit, context.give_up)
 
@@ -178,7 +185,10 @@ class Ingest:
             with self._in_worker.watched():
                 copies = {stage: self._copy_of(stage) for stage in STAGES if len(entries[stage])}
                 samples = lambda stage, entry: samples_of(copies[stage], entry, self.plugin)  # noqa: E731
-                return Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
+                before = {stage: attributes_of(copy) for stage, copy in copies.items() if self._may_split(copy)}
+                schema = Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
+                self._note_changes({stage: (was, attributes_of(copies[stage])) for stage, was in before.items()})
+                return schema
         self.context.emit(LogEvent(message=APART))
         with ExitStack() as stack:
             looking = {
@@ -188,6 +198,18 @@ class Ingest:
             }
             samples = lambda stage, entry: looking[stage].samples(entry)  # noqa: E731
             return Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
+
+    @staticmethod
+    def _may_split(source: DataIngestionInterface) -> bool:
+        """Whether entries go to several processes although the source does not say that they may."""
+        return not isinstance(source, FileSource) and source.encode_mode == "processes" and not says_its_mode(source)
+
+    def _note_changes(self, seen: Mapping[str, tuple[dict[str, bytes], dict[str, bytes]]]) -> None:
+        """What counts or collects in `encode_entry` would do so in each process for itself."""
+        changed = {name for was, now in seen.values() for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
+        if changed:
+            self._mode = "serial"
+            self.context.emit(LogEvent(message=ONE_BY_ONE.format(plugin=self.plugin, names=", ".join(sorted(changed)[:8]))))
 
     def _copy_of(self, stage: str) -> DataIngestionInterface:
         """The source of a stage as it is after listing its entries."""
@@ -221,7 +243,9 @@ class Ingest:
             setup, count = replace(self._setup(stages[0]), schema=schema), sum(len(entries[stage]) for stage in stages)
             source = self._sources[stages[0]]
             with (
-                EncodePool(setup, source, self.context.workers, entries=count, should_stop=stop, apart=apart) as pool,
+                EncodePool(
+                    setup, source, self.context.workers, entries=count, should_stop=stop, apart=apart, mode=self._mode
+                ) as pool,
                 self._in_worker.watched() if pool.in_worker else nullcontext(),
             ):
                 for stage in stages:

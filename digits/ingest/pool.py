@@ -45,6 +45,8 @@ POLL_SECONDS = 0.2
 DEATHS_IN_A_ROW = 3  # entries that kill their process one after another: then it is not they that are bad
 T = TypeVar("T")
 LATE = "It takes longer than {seconds:g} s to encode; the setting entry_seconds (DIGITS_ENTRY_SECONDS) says how long it may."
+NOT_SENT = "it cannot be encoded in another process"
+NOT_SENT_ADVICE = 'encode_mode = "threads" (or "serial") on the class of the plugin keeps its entries in one process.'
 DIED = "The process that encoded it died; worker.log may say why."
 
 
@@ -100,8 +102,8 @@ _memory: SharedMemory | None = None
 
 
 class EncodePool:
-    """Encodes with `workers` processes or threads, as the source wants it (`encode_mode`); `apart` never in this process: where
-    the source does not want several, in one of its own. Use as a context manager."""
+    """Encodes with `workers` processes or threads, as the source (`encode_mode`), or `mode` where it is given, wants it; `apart`
+    never in this process: where the source does not want several, in one of its own. Use as a context manager."""
 
     def __init__(
         self,
@@ -112,12 +114,13 @@ class EncodePool:
         entries: int,
         should_stop: Callable[[], bool],
         apart: bool = False,
+        mode: str = "",
     ) -> None:
         assert setup.schema is not None
         self._encoder = Encoder(source, setup.schema)
         self._plugin = setup.schema.plugin
         self._should_stop = should_stop
-        mode = source.encode_mode
+        mode = mode or source.encode_mode
         self._workers = 1 if apart and mode != "processes" else max(1, workers)
         self._memory: CreatedMemory | None = None
         self._deaths = 0  # in a row
@@ -228,7 +231,7 @@ class EncodePool:
         except DigitsError:
             raise
         except Exception as error:
-            return _lost(entry, f"{self._plugin}: it cannot be encoded in another process ({type(error).__name__}: {error}).")
+            return _lost(entry, f"{self._plugin}: {NOT_SENT} ({type(error).__name__}: {error}). {NOT_SENT_ADVICE}")
 
     def _restart(self) -> None:
         """New processes in the place of those of which one died."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -105,6 +106,21 @@ def state_of(source: DataIngestionInterface) -> bytes:
         return userdata.freeze(source)
     except PluginError:
         return b""
+
+
+def attributes_of(source: DataIngestionInterface) -> dict[str, bytes]:
+    """What a source keeps, by name, so that it can be seen what was changed; without what pickle cannot store."""
+    found = {}
+    for name, value in vars(source).items():
+        with suppress(Exception):  # of a plugin's own objects, in pickling any
+            found[name] = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    return found
+
+
+def says_its_mode(source: DataIngestionInterface) -> bool:
+    """Whether a source states itself how its entries may be encoded (`encode_mode`)."""
+    own = [cls for cls in type(source).__mro__ if cls is not DataIngestionInterface]
+    return "encode_mode" in vars(source) or any("encode_mode" in vars(cls) for cls in own)
 
 
 def load_source(extension: str, folder: Path, state: bytes = b"") -> DataIngestionInterface:

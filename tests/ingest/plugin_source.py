@@ -155,7 +155,8 @@ class DataIngestion(DataIngestionInterface):
 
     def __init__(self, case: str = "pair", count: int = 12, val_count: int = 0, mode: str = "processes", **kwargs: Any) -> None:
         super().__init__(case=case, count=count, val_count=val_count, **kwargs)
-        self.encode_mode = mode
+        if mode != "unsaid":
+            self.encode_mode = mode
         self.drawn = float(np.random.default_rng().random())
         if case.startswith("shuffled"):
             random.seed(7)

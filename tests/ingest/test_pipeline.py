@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digits.domain.events import ProgressEvent, StatusEvent
+from digits.domain.events import LogEvent, ProgressEvent, StatusEvent
 from digits.storage.events import read_events
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import open_records
 from digits.utils.processes import group_members
-from tests.ingest.making import FOLDER, class_folder, make_job, run_job
+from tests.ingest.making import FOLDER, Run, class_folder, make_job, run_job
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
@@ -112,6 +112,30 @@ def test_a_shuffle_in_place_gives_each_entry_to_one_split(tmp_path: Path, case: 
     found = [run.reader(split).features(range(len(run.reader(split))))[:, 0, 0, 0].tolist() for split in ("train", "val")]
     assert sorted(found[0] + found[1]) == list(range(80))
     assert (len(found[0]), len(found[1])) == (60, 20)
+
+
+@pytest.mark.usefixtures("plugin_site")
+def test_a_plugin_that_counts_in_its_entries_is_not_split_into_processes(tmp_path: Path) -> None:
+    run = run_job(make_job(tmp_path / "a", "test-source", {"case": "in turn", "count": 300, "mode": "unsaid"}), workers=3)
+    np.testing.assert_array_equal(run.reader().labels(range(300)), np.arange(300))
+    (said,) = (text for text in logged(run) if "one after the other" in text)
+    assert "(seen)" in said
+    run = run_job(make_job(tmp_path / "b", "test-source", {"case": "each once", "count": 300, "mode": "unsaid"}), workers=3)
+    np.testing.assert_array_equal(run.reader().labels(range(len(run.reader()))), np.arange(20))
+    run = run_job(make_job(tmp_path / "c", "test-source", {"case": "where", "count": 300, "mode": "unsaid"}), workers=3)
+    assert os.getpid() not in run.reader().features(range(300)), "one that keeps nothing is encoded in processes"
+    assert not any("one after the other" in text for text in logged(run))
+
+
+def logged(run: Run) -> list[str]:
+    return [event.message for event in run.events if isinstance(event, LogEvent)]
+
+
+@pytest.mark.usefixtures("plugin_site")
+def test_entries_that_no_process_can_be_given_name_the_setting(tmp_path: Path) -> None:
+    run = run_job(make_job(tmp_path / "jobs", "test-source", {"case": "unsendable"}), workers=2)
+    (problem,) = (json.loads(line) for line in run.folder.problems_file.read_text().splitlines())
+    assert 'encode_mode = "threads"' in problem["reason"]
 
 
 @pytest.mark.usefixtures("plugin_site")
