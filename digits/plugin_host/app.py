@@ -134,6 +134,11 @@ def _view_form(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Messag
     return view.config_form(app, extension_id, header.get("values"), header.get("mode", "new"), header.get("nonce", "")), {}
 
 
+def _view_check(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
+    view.check_options(app, extension_id, message.header.get("values") or {})
+    return {}, {}
+
+
 def _view_render(app: Flask, jobs_dir: JobsDir, extension_id: str, message: Message) -> Answer:
     header = message.header
     dataset = _dataset_view(jobs_dir, header.get("dataset", {}))
@@ -182,6 +187,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "thumbnail": _thumbnail,
     "prepared-picture": _prepared_picture,
     "view-form": _view_form,
+    "view-check": _view_check,
     "view-render": _view_render,
 }
 

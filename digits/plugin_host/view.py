@@ -88,7 +88,8 @@ def render_samples(
         options = _options(extension.id, form, values)
         instance = extension.cls(dataset, **options)
         outputs = _outputs_by_sample(arrays)
-        known = [_known(i, arrays, suppression, thresholds, origins) | {"input_name": key} for i, key in enumerate(keys)]
+        own = ({"input_name": key, "dataset": dataset} for key in keys)
+        known = [_known(i, arrays, suppression, thresholds, origins) | names for i, names in enumerate(own)]
         numbers = ids or range(len(keys))
         shown = len(keys) if shown is None else min(shown, len(keys))
         samples = [_sample(extension, instance, numbers[i], outputs.get(i, {}), known[i], nonce) for i in range(shown)]
@@ -109,6 +110,15 @@ def render_samples(
         "title": extension.title,
         "counted": counted,
     }
+
+
+def check_options(app: Flask, extension_id: str, values: Mapping[str, Any]) -> None:
+    """Raises NotFound for an unknown view, FormErrors for options that do not validate; where none is sent, there are none."""
+    extension = loader.get("view", extension_id)
+    with binding.request_with(app, values):
+        form = binding.make_form(extension.id, extension.cls.get_config_form)
+        if any(field.name in values for field in form if field.name not in binding.NEVER_PASSED):
+            _options(extension.id, form, values)
 
 
 def _options(plugin: str, form: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +179,13 @@ def _counts_all(instance: Any) -> bool:
 
 def _processed(instance: Any, input_id: int | str, outputs: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
     extra = {name: known[name] for name in accepted(instance)}
-    return instance.process_data(input_id, known["input_data"], outputs, **extra)
+    first = known["dataset"] if _takes_dataset(instance) else input_id
+    return instance.process_data(first, known["input_data"], outputs, **extra)
+
+
+def _takes_dataset(instance: Any) -> bool:
+    """Whether a view is of the time when `process_data` began with the data set, where the id of the sample is today."""
+    return next(iter(inspect.signature(instance.process_data).parameters), "") == "dataset"
 
 
 def _rendered(extension: loader.Extension, answer: Any, nonce: str) -> str:

@@ -184,6 +184,14 @@ def test_one_picture_by_path_and_by_upload(client: Client, model: str, root: Pat
     assert "learned parameters" in page
     assert page.count('class="histogram"') == len(layers["visualizations"])
     assert client.request(f"{GENERIC}/infer_one.json", job_id=model)[0] == 400
+    for wrong, status, said in (
+        ({"view_extension_id": "no-such-view"}, 404, "no-such-view"),
+        ({"view_extension_id": "image-bounding-boxes", "score_threshold": "a lot"}, 400, "score_threshold"),
+    ):
+        found = client.request(f"{GENERIC}/infer_one.json", job_id=model, image_path=path, **wrong)
+        assert (found[0], said in found[1]) == (status, True), found
+    known = {"view_extension_id": "all-raw-data", "snapshot_epoch": ""}
+    assert "outputs" in client.json(f"{GENERIC}/infer_one.json", job_id=model, image_path=path, **known)
 
 
 VISUALIZED = {"Weights": [2, SIDE * SIDE], "Activation": [2]}  # beside the picture

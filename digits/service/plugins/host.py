@@ -27,7 +27,7 @@ TABLE_LIMIT = 600.0  # importing many plugins for the first time is no hang
 MENU_SECONDS = 0.5
 PICTURE_SECONDS = 0.5  # of a page with many: none of them waits longer for a host that nobody started
 FIRST_SECONDS = 4.0  # for who needs the table: the host imports plugins when it is asked for the first time
-SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form"})
+SHOWS_ONLY = frozenset({"dataset-form", "inference-form", "view-form", "view-check"})
 DEFAULT_VIEW = "all-raw-data"
 
 

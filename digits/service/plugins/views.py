@@ -130,6 +130,11 @@ def config_form(service: Service, view_id: str, values: Mapping[str, Any] | None
     return PluginForm(found["title"], "", found["html"], found["fields"])
 
 
+def check_view(service: Service, view_id: str, values: Mapping[str, Any]) -> None:
+    """Raises NotFound for an unknown view, FormErrors for options of it that do not validate."""
+    plugins.request(service, "view-check", view_id, {"values": dict(values)})
+
+
 def plain(array: Any) -> Any:
     """An array as nested lists; what is not finite becomes None, so that the JSON is valid."""
     import numpy as np

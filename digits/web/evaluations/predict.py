@@ -64,7 +64,8 @@ LAYERS_ANSWER = (
 COMMON = {
     "job_id": "The model.",
     "snapshot_epoch": "Which snapshot, also `best` or `start`; absent, 0 or -1: the newest.",
-    "view_extension_id": "The view that shows the results (page only); its options are sent beside it.",
+    "view_extension_id": "The view that shows the results (page only); its options are sent beside it. JSON refuses what the "
+    "page would.",
 }
 ONE = {
     **COMMON,
@@ -162,6 +163,7 @@ def _with_scratch(handler: Callable[[], Any]) -> Callable[[], Any]:
 def infer_one() -> Any:
     """Run one picture through a model."""
     model, snapshot = _model()
+    _check_view()
     picture, name = sent_picture(model)
     layers, whole, how = arguments.flag("show_visualizations"), arguments.flag("dont_resize"), asked_answering(model)
     tested = sources.run_pictures(
@@ -189,6 +191,7 @@ def infer_one() -> Any:
 def infer_many() -> Any:
     """Run the pictures of a list, or without one those of a folder, through a model."""
     model, snapshot = _model()
+    _check_view()
     text = _list_text()
     folder, limit, whole, how = (
         arguments.given("image_folder") or "",
@@ -213,6 +216,7 @@ def infer_many() -> Any:
 def infer_db() -> Any:
     """Run the records of a database through a model."""
     model, snapshot = _model()
+    _check_view()
     path = arguments.given("db_path") or ""
     if not path:
         raise BadRequest("db_path is a required field.", advice="Name the folder of an LMDB or of a data set's split.")
@@ -238,6 +242,7 @@ def infer_extension() -> Any:
     if dataset is None or not (extension or dataset.extension):
         raise BadRequest("The data set of this model was not made by a plugin.", advice="Test the model with pictures.")
     values = plugin_values(_fields(ALWAYS_OURS))  # a plugin's own form may have an `image_folder` too
+    _check_view(values)
     how = asked_answering(model)
     tested = sources.run_extension(
         get_service(), model, dataset, values, snapshot, g.scratch, not wants_json(), extension, how=how
@@ -277,7 +282,7 @@ def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[s
     try:
         results = plugin_views.render(service, _dataset(model), tested.samples, view_id, options, csp_nonce())
     except FormErrors as error:
-        raise BadRequest(str(error), advice="Change the view's options.") from error
+        raise _bad_options(error) from error
     allow_plugin_code()
     count, bad = len(tested.samples), tested.nonfinite
     return render_template(
@@ -297,6 +302,21 @@ def _page(model: Job, snapshot: Snapshot, tested: TestResults, values: Mapping[s
 def _model() -> tuple[Job, Snapshot]:
     model = arguments.job(*PREDICTING)
     return model, find_snapshot(get_service(), model, arguments.text("snapshot_epoch"))
+
+
+def _check_view(values: Mapping[str, Any] | None = None) -> None:
+    """What the page would refuse is refused as JSON too, where a view is named: NotFound, BadRequest."""
+    view_id = arguments.text("view_extension_id")
+    if not (wants_json() and view_id):
+        return
+    try:
+        plugin_views.check_view(get_service(), view_id, plugin_values(_fields(OWN_ARGUMENTS)) if values is None else values)
+    except FormErrors as error:
+        raise _bad_options(error) from error
+
+
+def _bad_options(error: FormErrors) -> BadRequest:
+    return BadRequest(str(error), advice="Change the view's options.")
 
 
 def _dataset(model: Job) -> Job | None:
