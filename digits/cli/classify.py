@@ -19,6 +19,7 @@ from digits.service import Service
 from digits.service.evaluations.create import start_evaluation
 from digits.service.evaluations.results import evaluation_result, predictions
 from digits.storage.jobs.store import Job
+from digits.utils.names import is_input_file
 
 
 @click.command()
@@ -44,7 +45,7 @@ def classify(model: str, pictures: tuple[Path, ...], epoch: str | None, top: int
 def _files(pictures: tuple[Path, ...]) -> list[Path]:
     files: list[Path] = []
     for path in pictures:
-        inside = [Path(found) for found in pictures_below(path)] if path.is_dir() else [path]
+        inside = [Path(found) for found in pictures_below(path, is_wanted=is_input_file)] if path.is_dir() else [path]
         files += [p.absolute() for p in inside]
     return files
 

@@ -40,7 +40,7 @@ from digits.storage.jobs.store import Job
 from digits.storage.modes import of_the_user
 from digits.storage.publications import Publications
 from digits.tasks import Labels, Task
-from digits.utils.names import is_address
+from digits.utils.names import is_address, is_input_file
 
 
 @click.command()
@@ -175,7 +175,7 @@ def _named(given: dict[str, Any]) -> list[str]:
     for name in given["files"]:
         folder = not is_address(name) and Path(name).expanduser().is_dir()
         names += (
-            list(pictures_below(Path(name).expanduser()))
+            list(pictures_below(Path(name).expanduser(), is_wanted=is_input_file))
             if folder
             else [str(name) if is_address(name) else str(Path(name).expanduser())]
         )

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import LoadImageError
-from digits.utils.confinement import read_file
+from digits.utils.confinement import open_file, read_file
 from digits.utils.names import PICTURE_SUFFIXES, is_address, is_image_file
 from digits.utils.resizing import RESIZE_MODES, Picture, as_picture, eight_bits, resize_image, with_channels
 from digits.utils.show import COLOR_MAPS, display_image, get_color_map, upscale, vis_square
@@ -63,6 +63,7 @@ with contextlib.suppress(ImportError):  # Pillow's plugin for HEIC enters itself
 
 SUPPORTED_EXTENSIONS = PICTURE_SUFFIXES  # the name that plugins know
 
+NPY = b"\x93NUMPY"
 Source = str | os.PathLike[str] | bytes | io.IOBase
 
 
@@ -103,10 +104,24 @@ def load_described(source: Source, *, at_least: tuple[int, int] | None = None) -
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise too_large(name, claimed(error)) from error
     except UnidentifiedImageError as error:
+        if is_array_file(source):
+            scaled = "Save it as PNG, with its values scaled to 0 to 255."
+            raise LoadImageError(f"{name} is a NumPy array, where a picture of 8 bits is needed.", advice=scaled) from error
         advice = f"Known are files that end in {', '.join(SUPPORTED_EXTENSIONS)}."
         raise LoadImageError(f"{name} is no picture: its content is of no known format.", advice=advice) from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError) as error:
         raise LoadImageError(f"{name} cannot be read as a picture: {words(error)}.") from error
+
+
+def is_array_file(source: Source) -> bool:
+    """Whether the bytes of a file, or a file at a path that may be read, are those of a `.npy`."""
+    if isinstance(source, bytes | bytearray):
+        return source.startswith(NPY)
+    if not isinstance(source, str | os.PathLike):
+        return False
+    with contextlib.suppress(OSError), open_file(source) as file:
+        return file.read(len(NPY)) == NPY
+    return False
 
 
 def load_array(source: str | os.PathLike[str]) -> NDArray[Any]:

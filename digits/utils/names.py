@@ -41,6 +41,11 @@ def is_image_file(name: str) -> bool:
     return name.lower().endswith(PICTURE_SUFFIXES)
 
 
+def is_input_file(name: str) -> bool:
+    """Whether a file name ends like what a model is asked about: a picture, or an array in a file, which some models take."""
+    return is_image_file(name) or name.lower().endswith(".npy")
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name belongs to the system and not to the data: `.DS_Store`, `._1.png`, `Thumbs.db`, …"""
     return name.startswith(".") or name.lower() in LITTER

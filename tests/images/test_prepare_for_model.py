@@ -124,7 +124,7 @@ def test_npy_is_offered_where_it_is_read(tmp_path: Path, dtype: str, channels: i
     values = np.zeros((3, 4, channels) if channels > 1 else (3, 4), "uint8" if dtype == "8-bit" else dtype)
     np.save(tmp_path / "a.npy", values)
     assert takes_arrays(meta) == (dtype != "8-bit")
-    with nullcontext() if takes_arrays(meta) else pytest.raises(LoadImageError, match="is no picture"):
+    with nullcontext() if takes_arrays(meta) else pytest.raises(LoadImageError, match="is a NumPy array"):
         assert list(Preparer(meta)(tmp_path / "a.npy").shape) == shape
 
 

@@ -30,7 +30,7 @@ from digits.service.plugins import host as plugins
 from digits.service.plugins.views import ViewSample
 from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
-from digits.utils.names import is_address, split_line
+from digits.utils.names import is_address, is_input_file, split_line
 
 MAX_SAMPLES = 10_000
 CHUNK = 32
@@ -203,7 +203,7 @@ def list_lines(text: str, limit: int = 0) -> list[str]:
 def folder_pictures(service: Service, folder: Path, limit: int = 0) -> list[str]:
     """The paths of the pictures below a folder, relative to it, as an evaluation of it takes them; no more than `limit` of them
     (0: than one too many to be tested at once)."""
-    found = pictures_below(folder, may_read=confinement(service).allows)
+    found = pictures_below(folder, may_read=confinement(service).allows, is_wanted=is_input_file)
     return [os.path.relpath(path, folder) for path in islice(found, limit or MAX_SAMPLES + 1)]
 
 

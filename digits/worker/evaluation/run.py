@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from digits.domain.classes import unknown_place
-from digits.domain.events import LogEvent, ProgressEvent
+from digits.domain.events import LogEvent, ProgressEvent, WarningEvent
 from digits.domain.inference import EvaluationSpec
 from digits.domain.metrics import deciding_metric, is_lower_better
 from digits.domain.training import TaskOptions
@@ -59,6 +59,9 @@ def run(context: WorkerContext) -> None:
         frames = frames_of(context, spec) if spec.source == "video" else []
         source = open_source(spec, context.folder, context.jobs_dir, predictor.meta, frames)
         context.emit(LogEvent(message=f"Predicting {source.total:,} pictures with the snapshot of epoch {spec.epoch:g}."))
+        if source.doubt:
+            advice = "Numbers that the model has were taken as its classes, others as classes that it does not know."
+            context.emit(WarningEvent(code="other-classes", message=source.doubt, advice=advice))
         started = time.monotonic()
         rounds = Rounds(context, source, 1 if spec.tile_overlap is not None else batch_size(predictor))
         summary = _evaluate(context, spec, predictor, rounds)

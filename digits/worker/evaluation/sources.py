@@ -30,7 +30,7 @@ from digits.storage.records.open import open_split
 from digits.tasks import Labels, of
 from digits.utils.confinement import Confinement, reading_from
 from digits.utils.fetch import fetch
-from digits.utils.names import class_name, is_address, is_image_file, readable, split_line
+from digits.utils.names import class_name, is_address, is_input_file, readable, split_line
 
 NO_RECORD = -1
 
@@ -61,10 +61,11 @@ Reading = Callable[[], PictureBatch]
 
 class InputSource(Protocol):
     """`total` pictures, and tasks that read `size` of them each, in order; `match` has the true classes that the model does not
-    know; of files nothing else."""
+    know; of files nothing else. `doubt` says in words why the true classes may not be those of the model; mostly empty."""
 
     total: int
     match: ClassMatch
+    doubt: str
 
     def readings(self, size: int) -> Iterator[Reading]: ...
 
@@ -102,12 +103,23 @@ class ListSource:
         self._spec = spec
         self._reader = _FileReader(spec, meta)
         self._classes = len(meta["class_labels"])
-        self.total, beyond = 0, set[int]()
+        self.total, known, beyond = 0, set[int](), set[int]()
         for _, label in self._lines():
             self.total += 1
-            beyond |= {label} if 0 < self._classes <= label else set()
+            if self._classes and label >= 0:
+                (known if label < self._classes else beyond).add(label)
         self._unknown = {label: unknown_number(place) for place, label in enumerate(sorted(beyond))}
         self.match = ClassMatch((), tuple(f"class {label}" for label in self._unknown))
+        self.doubt = self._doubt(known, beyond)
+
+    def _doubt(self, known: set[int], beyond: set[int]) -> str:
+        """Why numbers of which some are none of the model's may mean other classes; `known` are those that are."""
+        if not known or not beyond:
+            return ""
+        have = f"the model has {self._classes} classes, 0 to {self._classes - 1}"
+        if beyond == {self._classes} and 0 not in known:
+            return f"The labels of the list go from {min(known)} to {self._classes}, and {have}: they seem to be counted from 1."
+        return f"The labels of the list go up to {max(beyond)}, and {have}: it may be a list of another data set."
 
     def first_paths(self) -> list[str]:
         return []
@@ -126,6 +138,8 @@ class ListSource:
 class FrameSource:
     """Frames of a video, as files in their order; nothing is known to be true of them."""
 
+    doubt = ""
+
     def __init__(self, files: Sequence[str], spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         self._files = files
         self._reader = _FileReader(spec, meta)
@@ -142,6 +156,8 @@ class FrameSource:
 class FolderSource:
     """Every picture below a folder, sorted; a sub-folder named like a class gives the true class of its pictures. The folders
     beside one that is named like a class are classes as well: where they are none of the model's, it does not know them."""
+
+    doubt = ""
 
     def __init__(self, folder: Path, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         self._folder = folder
@@ -167,7 +183,7 @@ class FolderSource:
             label = found.pop(root, NO_CLASS)
             inner = self._of_folders(folders, label)
             found |= {os.path.join(root, name): number for name, number in zip(folders, inner, strict=True)}
-            yield from ((os.path.join(root, name), label) for name in names if is_image_file(name))
+            yield from ((os.path.join(root, name), label) for name in names if is_input_file(name))
 
     def _of_folders(self, folders: Sequence[str], label: int) -> list[int]:
         """The class of each of the folders in one of class `label`: that one, unless one of them is named like a class."""
@@ -191,6 +207,8 @@ class FolderSource:
 class SplitSource:
     """The records of one split, as they are stored. Classes of another data set are matched by name, its pictures brought to
     the model's channels and size."""
+
+    doubt = ""
 
     def __init__(self, dataset: JobFolder, spec: EvaluationSpec, meta: Mapping[str, Any]) -> None:
         info = dataset.dataset_info()

@@ -13,15 +13,20 @@ from PIL import Image
 from sklearn import metrics
 
 from digits.domain.datasets import VAL_DB
+from digits.domain.events import WarningEvent
 from digits.domain.inference import EvaluationSpec
 from digits.engines.base import LayerReport, Predictor
+from digits.errors import LoadImageError
 from digits.service.evaluations.results import about_classes
+from digits.storage.events import read_events
 from digits.storage.files import read_json, write_json
 from digits.storage.folders import JobsDir
 from digits.storage.predictions import PredictionReader
 from digits.storage.records.reader import BOX_CROWD, BOX_DTYPE, BOX_IGNORED
 from digits.testing.runs import make_dataset
+from digits.utils.image import load_image
 from digits.worker import loading
+from digits.worker.evaluation.sources import FolderSource
 from tests.worker.evaluation import evaluating
 
 MODEL_ID, JOB_ID, DATASET_ID = "20260101-000000-aaaa", "20260101-000001-bbbb", "20260101-000002-cccc"
@@ -169,6 +174,45 @@ def test_numbers_of_a_list_that_are_no_classes(evaluate: Evaluation, tmp_path: P
     assert (result["labelled"], result["top1"]) == (1, 1.0)
     assert result["unknown_classes"] == [{"label": "class 7", "count": 1}]
     assert rows.labels().tolist() == [1, -1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ((0, 1, 7), "go up to 7, and the model has 2 classes, 0 to 1: it may be a list of another data set"),
+        ((1, 2, 1), "go from 1 to 2, and the model has 2 classes, 0 to 1: they seem to be counted from 1"),
+        ((0, 1, -1), ""),
+        ((0, 0, 1), ""),
+    ],
+)
+def test_a_list_that_fits_in_part_is_said_to(evaluate: Evaluation, tmp_path: Path, labels: tuple[int, ...], said: str) -> None:
+    for number, _ in enumerate(labels):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / f"{number}.png")
+    lines = tmp_path / "list.txt"
+    lines.write_text("".join(f"{number}.png {label}\n" for number, label in enumerate(labels)))
+    spec = {"source": "list", "list_file": str(lines), "folder": str(tmp_path)}
+    evaluate.run("classification", ("cat", "dog"), np.eye(2)[[1, 1, 1]], "index", **spec)
+    events = [event for _, event in read_events(evaluate.jobs_dir.folder(JOB_ID).events_file)]
+    warned = [event.message for event in events if isinstance(event, WarningEvent)]
+    assert (len(warned), all(said in text for text in warned)) == (bool(said), True), warned
+
+
+def test_arrays_in_a_folder_are_answered_or_named(evaluate: Evaluation, tmp_path: Path) -> None:
+    """An 8-bit model cannot take an array in a file, which is said; it was passed over."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "0.png")
+    np.save(folder / "1.npy", np.ones((8, 8), np.uint8))
+    result, _ = evaluate.run("classification", ("cat", "dog"), np.eye(2), "index", source="folder", folder=str(folder))
+    assert (result["count"], result["skipped"]) == (1, 1)
+    with pytest.raises(LoadImageError, match="is a NumPy array, where a picture of 8 bits is needed"):
+        load_image(folder / "1.npy")
+    deep = {**META, "preparation": {"dtype": "float32"}, "image": {}, "task": "classification", "class_labels": ["cat", "dog"]}
+    spec = EvaluationSpec(MODEL_ID, "x", 1.0, source="folder", folder=str(folder), roots=(str(tmp_path),))
+    source = FolderSource(folder, spec, deep)
+    (batch,) = (reading() for reading in source.readings(4))
+    assert [Path(path).name for path in batch.paths] == ["0.png", "1.npy"]
+    assert batch.features[1].max() == 1
 
 
 def test_labels_that_the_model_or_the_set_does_not_know(evaluate: Evaluation) -> None:

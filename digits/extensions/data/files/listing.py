@@ -55,12 +55,14 @@ def pictures_below(
     may_read: MayRead = lambda path: True,
     *,
     each: bool = False,
+    is_wanted: Callable[[str], bool] = is_image_file,
 ) -> Iterator[str]:
     """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
-    ending. `each`: of each folder in it, also of one that is a link to what another holds."""
+    ending. `each`: of each folder in it, also of one that is a link to what another holds. `is_wanted` tells pictures by their
+    names."""
     for root, _, names, special in _look(folder, each=each):
         for name in names:
-            if is_image_file(name):
+            if is_wanted(name):
                 if may_read(path := os.path.join(root, name)):
                     yield path
             elif others is not None:
