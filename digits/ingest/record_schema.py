@@ -40,6 +40,7 @@ from digits.utils.values import counted
 # `auto` leaves features up to this size unencoded (256×256 colour): PNG would save about a third of the disk, but cost more
 # than all the rest of making the data set, and its decoding would cost more than reading in each epoch.
 SMALL_FEATURE_BYTES = 256 * 1024
+LARGEST_WHOLE, SURELY_MEANT = 2**24, 2**53  # up to which float32, and float64, hold every whole number
 Pair = tuple[Any, Any]
 
 
@@ -78,6 +79,8 @@ class RecordSchema:
         stored = stored_label(kind, array, self.meta, self.plugin, entry)
         if is_array(kind):
             check_classes(stored, self.meta, self.ignored, self.plugin, entry)
+        if self.meta.label_kind == "vector" and isinstance(stored, np.ndarray):
+            done = rounded_words(array, stored)
         return stored, done
 
     @cached_property
@@ -177,6 +180,19 @@ def feature_array(value: Any, plugin: str, entry: str) -> np.ndarray:
             plugin, entry, f"the feature has the shape {array.shape}", "Return three dimensions: channels, height, width."
         )
     return array
+
+
+def rounded_words(array: np.ndarray, stored: np.ndarray) -> str:
+    """What is to be said of whole numbers (of any shape) that the stored float32 (K,) do not hold; empty where there are none."""
+    given = array.reshape(-1)
+    large = np.flatnonzero((np.abs(stored) >= LARGEST_WHOLE) & (np.abs(stored) < SURELY_MEANT))
+    for place in large.tolist():
+        number = float(given[place])
+        if number.is_integer() and int(given[place]) != int(stored[place]):
+            kept = f"The label {int(given[place])} is kept as {int(stored[place])}"
+            why = f"float32, in which networks compute, holds all whole numbers only up to {LARGEST_WHOLE:,}"
+            return f"{kept}: {why}. Give it in a larger unit, or less an offset."
+    return ""
 
 
 def check_finite(array: np.ndarray, what: str, plugin: str, entry: str) -> None:

@@ -44,6 +44,8 @@ def run(context: WorkerContext) -> None:
     for number in range(len(spec.fetch)):
         _fetch(context, spec, number, given)
     text = _text(context, spec, given)
+    if remark := str(spec.origin.get("labels_remark", "")):
+        context.emit(WarningEvent(code="class-names", message=f"The labels file: {remark}"))
     keep_versions(context, spec.framework)
     use(layer_file(folder.path, spec.python_layers))
     snapshot, weights = folder.path / spec.snapshot, given / spec.weights

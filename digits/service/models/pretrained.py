@@ -19,6 +19,7 @@ from digits.domain.jobs import Kind, Resources
 from digits.domain.pretrained import ABOUT, GIVEN, LICENCE, PretrainedSpec, describes_a_model
 from digits.engines.network.python_layers import MODULE, copy_name, layer_file_of
 from digits.errors import BadRequest, DataError, StorageError
+from digits.extensions.data.files.class_names import said_of_numbers
 from digits.extensions.data.files.text import LARGEST_LABELS, lines_of
 from digits.frameworks import Framework, frameworks
 from digits.service import Service
@@ -76,6 +77,8 @@ def from_folder(service: Service, root: Path, info: ModelInfo, origin: dict[str,
         raise BadArchive(f"{info.layers}: {said}")
     labels = read_labels(root / info.labels) if info.labels else []
     meta = own_meta(root / info.weights, row)
+    if not meta and (remark := said_of_numbers(labels)):  # of an archive lines count, as they did where it was made
+        origin = {**origin, "labels_remark": remark}
     spec = PretrainedSpec(
         framework=info.framework,
         weights=info.weights,

@@ -11,6 +11,7 @@ from typing import Any
 from digits import tasks
 from digits.domain.pretrained import PretrainedSpec
 from digits.errors import FormErrors
+from digits.extensions.data.files.class_names import as_meant
 from digits.frameworks import DEFAULT, Framework, frameworks
 from digits.service import Service
 from digits.service.files.confine import readable_file
@@ -74,7 +75,7 @@ def from_files(service: Service, values: Mapping[str, Any], owner: str = "") -> 
     text = read_text(definition) if definition is not None else ""
     if definition is not None and (wrong := problems(text, row.name) if text is not None else ["It is no text in UTF-8."]):
         errors["model_def_file"] = wrong
-    labels = _collected(labels_file, errors)
+    labels, remark = as_meant(_collected(labels_file, errors))
     shape = int(form.image_type), form.height, form.width
     mean = _mean(form.pixel_mean, shape[0], errors)
     if errors or weights is None or text is None:
@@ -91,7 +92,7 @@ def from_files(service: Service, values: Mapping[str, Any], owner: str = "") -> 
         network=text,
         network_name=str(own.get("network_name") or "custom"),
         meta={} if own else foreign_meta(info, labels, mean, form.pixel_std),
-        origin={"kind": "upload", "file": weights.name},
+        origin={"kind": "upload", "file": weights.name, **({"labels_remark": remark} if remark and not own else {})},
     )
     count = len(own.get("class_labels", labels))
     sent = {key: value for key, value in form.model_dump(mode="json").items() if key not in FILES}

@@ -298,3 +298,12 @@ def test_pictures_of_one_name_in_several_folders(tmp_path: Path) -> None:
     assert numbers(run) == [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
     (problem,) = run.problems()
     assert "1 name of pictures is in several folders of labels with different contents" in problem["reason"]
+
+
+def test_whole_numbers_that_float32_does_not_hold_are_said(tmp_path: Path) -> None:
+    run = make(tmp_path, "file,value", "a.png,16777217", "b.png,16777218", "c.png,0.1", "d.png,3")
+    said = {
+        problem["entry"].rsplit("/", 1)[-1]: problem["reason"] for problem in run.problems() if problem["kind"] == "converted"
+    }
+    assert list(said) == ["a.png"], "others are kept as they are, or to the precision of their fractions"
+    assert "The label 16777217 is kept as 16777216" in said["a.png"]

@@ -27,7 +27,7 @@ from click.testing import CliRunner
 
 from digits.cli import group
 from digits.config import Settings
-from digits.domain.events import LogEvent
+from digits.domain.events import LogEvent, WarningEvent
 from digits.domain.jobs import Kind, Status
 from digits.domain.training import TrainingSpec
 from digits.engines.base import NetworkContext, get_engine
@@ -248,6 +248,26 @@ def test_weights_of_other_programs_fit_or_are_refused_by_name(service: Service, 
         work(service, wrong)
     with pytest.raises(FormErrors, match="1 number, or one for all"):
         from_files(service, {**files_of(tmp_path, weights), "pixel_mean": "1,2"}, "me")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "said"),
+    [
+        ("1 dog\n0 cat\n", ["cat", "dog"], "classes have the numbers that they say"),
+        ("1 cat\n2 dog\n", ["1 cat", "2 dog"], "begin with numbers, e.g. '1 cat', which are taken as part of the names"),
+        ("cat 1\ndog 0\n", ["cat 1", "dog 0"], "end with numbers, e.g. 'cat 1', which are taken as part of the names"),
+        ("cat\ndog 2\n", ["cat", "dog 2"], ""),
+    ],
+)
+def test_numbers_in_a_labels_file_are_not_taken_without_a_word(
+    service: Service, tmp_path: Path, labels: str, names: list[str], said: str
+) -> None:
+    weights = {name: torch.from_numpy(value) for name, value in LINEAR.items()}
+    job = from_files(service, files_of(tmp_path, weights, labels), "me")
+    assert get_engine("pytorch").load(work(service, job)).meta["class_labels"] == names
+    events = [event for _, event in read_events(service.folder(job.id).events_file)]
+    warned = [event.message for event in events if isinstance(event, WarningEvent)]
+    assert (len(warned), all(said in text for text in warned)) == (bool(said), True), warned
 
 
 def test_a_new_model_waits_for_its_pretrained_one(service: Service, model: Job) -> None:

@@ -19,7 +19,15 @@ from digits.extensions.data.classification.lists import ListFile
 from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.classification.table import FORM as TABLE_FORM
 from digits.extensions.data.classification.table import ClassTable, read_classes
-from digits.extensions.data.files.class_names import are_marked, check_number, in_order, read_labels, said_twice, say_twice
+from digits.extensions.data.files.class_names import (
+    are_marked,
+    as_meant,
+    check_number,
+    in_order,
+    read_labels,
+    said_twice,
+    say_twice,
+)
 from digits.extensions.data.files.listing import pictures_below
 from digits.extensions.data.files.names import FileNames, on_disk
 from digits.extensions.data.files.tables import is_table_file
@@ -116,10 +124,9 @@ class TextFileIngestion(ClassificationSource):
             return table.labels
         file = self._file("labels_file")
         labels = read_labels(file)
-        if ordered := in_order(labels):
-            reason = f"Its lines say other numbers than their places, e.g. {labels[0]!r}: classes have the numbers that they say."
+        if in_order(labels):
+            labels, reason = as_meant(labels)
             findings.add("class-names", reason, str(file))
-            labels = ordered
         elif are_marked(labels) and (twice := said_twice(labels)) is not None:
             say_twice(twice, str(file), findings)
         for label, count in Counter(labels).items():

@@ -15,6 +15,7 @@ from digits.extensions.data.images.findings import Findings
 from digits.utils.names import is_remark
 
 NUMBERED = re.compile(r"(\d{1,5})\s*[:;,=\t ]\s*(\S.*)")  # a class's number and its name
+BEHIND = re.compile(r"\S.*?[\s:;,=]+\d{1,5}")  # a name and a number behind it
 MARKED = re.compile(r"\d{1,5} *[:;,=\t]\s*[^\W\d]")  # the same, but neither `2 door car` nor `16:9`
 
 
@@ -55,6 +56,26 @@ def say_twice(number: int, file: str, findings: Findings) -> None:
     """Say that a labels file gives a number to several classes, where it is read by its places."""
     reason = f"Its lines give several classes the number {number}: classes are numbered by their places, from 0 on."
     findings.add("class-names", reason, file)
+
+
+def as_meant(labels: Sequence[str]) -> tuple[list[str], str]:
+    """The names of a labels file in the order of the numbers that its lines say, and what is to be said of such numbers; empty
+    where there are none."""
+    if found := in_order(labels):
+        return (
+            found,
+            f"Its lines say other numbers than their places, e.g. {labels[0]!r}: classes have the numbers that they say.",
+        )
+    return list(labels), said_of_numbers(labels)
+
+
+def said_of_numbers(labels: Sequence[str]) -> str:
+    """What is to be said where every line has a number before or behind its name; empty where one has none."""
+    for form, where in ((NUMBERED, "begin"), (BEHIND, "end")):
+        if len(labels) > 1 and all(form.fullmatch(label) for label in labels):
+            taken = f"Its lines {where} with numbers, e.g. {labels[0]!r}, which are taken as part of the names"
+            return f"{taken}: classes are numbered by their lines, from 0 on. If the numbers mean others, correct the file."
+    return ""
 
 
 def in_order(labels: Sequence[str]) -> list[str]:

@@ -79,7 +79,7 @@ class DataIngestion(ImageSource):
         size = (picture.shape[1], picture.shape[0])
         return Sample(
             feature_of(self.fit.place(*size).picture(picture)),
-            np.array(values, np.float32),
+            np.array(values, np.float64),  # the records round, and say so
             source=path,
             original_size=size,
             group=group_finder(self.options.group_pattern)(path),
