@@ -40,6 +40,7 @@ from digits.storage.jobs.store import Job
 from digits.storage.modes import of_the_user
 from digits.storage.publications import Publications
 from digits.tasks import Labels, Task
+from digits.tasks.base import CLASSES
 from digits.utils.names import is_address, is_input_file
 
 
@@ -267,6 +268,6 @@ def _lines(sample: ViewSample, task: Task, labels: Labels, options: TaskOptions,
     boxes = (sample.in_picture or {}).get("boxes")
     if boxes is not None:
         output = np.array([[*box["box"], box["score"], box["class"]] for box in boxes], np.float64).reshape(-1, 6)
-    if len(sample.thresholds):
+    if len(sample.thresholds) and task.output_kind == CLASSES:
         options = replace(options, label_thresholds=tuple(sample.thresholds))
     return task.lines(output, labels, options, top)

@@ -389,6 +389,19 @@ def test_boxes_of_the_ground_truth_reach_a_view_as_the_records_hold_them(host: S
     assert "[1.5, 2.0, 3.0, 4.0]" in html.unescape(results.samples[0]["html"])
 
 
+@pytest.mark.parametrize(
+    ("thresholds", "options", "stands_at"),
+    [((0.625,), {}, "0.625"), ((0.625,), {"score_threshold": "0.125"}, "0.125"), ((), {}, "0.25")],
+)
+def test_the_view_of_boxes_begins_at_the_threshold_of_the_model(
+    host: Service, thresholds: tuple[float, ...], options: dict[str, str], stands_at: str
+) -> None:
+    boxes = {"boxes": np.array([[1, 1, 2, 2, 0.9, 0]], np.float32)}
+    sample = ViewSample("one", np.zeros((1, 8, 8), np.uint8), boxes, thresholds=thresholds)
+    results = plugin_views.render(host, None, [sample], "image-bounding-boxes", options, "")
+    assert f"<output>{stands_at}</output>" in results.header["html"]
+
+
 def test_a_sample_that_fails_costs_its_own_box(host: Service) -> None:
     results = plugin_views.render(host, None, samples("one", "bad", "exit", "two"), "good-view", {}, "")
     assert [bool(sample.get("error")) for sample in results.samples] == [False, True, True, False]

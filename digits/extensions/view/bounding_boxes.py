@@ -20,6 +20,7 @@ from digits.extensions.view.support import class_names, picture, template
 from digits.images.palette import object_colours
 from digits.utils import forms
 
+SCORE = 0.25  # where the slider stands for outputs of models that know no threshold
 COLUMNS = 6  # left, top, right, bottom, score, class
 
 
@@ -29,7 +30,9 @@ class BoxOptions(FlaskForm):
     box_line_width = forms.IntegerField("Line width", default=2)
     box_opacity = forms.FloatField("Opacity", default=1.0)
     desaturation = forms.FloatField("Desaturation", default=0.0, tooltip="1 shows the picture in grey so that boxes stand out.")
-    score_threshold = forms.FloatField("Score threshold", default=0.25)
+    score_threshold = forms.FloatField(
+        "Score threshold", validators=[validators.Optional(), validators.NumberRange(0, 1)], tooltip="Blank: the model's own."
+    )
     overlap = forms.FloatField(
         "Overlap (NMS)",
         validators=[validators.Optional(), validators.NumberRange(0, 1)],
@@ -49,6 +52,7 @@ class Visualization(OptionsView):
         self.options = {name: value for name, value in kwargs.items() if value is not None}
         self.groups: list[str] = []
         self.overlap: float | None = None  # the network's own
+        self.least = SCORE
         self.classes = 0
         self.images = 0
         self.boxes = 0
@@ -67,7 +71,8 @@ class Visualization(OptionsView):
         legend = [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)]
         overlap = self.options.get("overlap", 1.0 if self.overlap is None else self.overlap)
         shown = {"images": self.images, "boxes": self.boxes, "options": self.options, "legend": legend}
-        return template("bounding_boxes_header"), {**shown, "overlap": overlap, "own_overlap": self.overlap}
+        least = self.options.get("score_threshold", self.least)
+        return template("bounding_boxes_header"), {**shown, "overlap": overlap, "own_overlap": self.overlap, "least": least}
 
     def get_view_template(self, data: Any) -> tuple[str, dict[str, Any]]:
         return template("bounding_boxes"), data
@@ -80,10 +85,14 @@ class Visualization(OptionsView):
         ground_truth: Any = None,
         candidates: Mapping[str, Any] | None = None,
         origin: Mapping[str, Any] | None = None,
+        thresholds: NDArray[Any] | None = None,
     ) -> dict[str, Any]:
         """As `VisualizationInterface.process_data`. Outputs are rows (n, 5) or (n, 6) of left, top, right, bottom in pixels,
         confidence and class; where `candidates` are known, their `boxes` (m, 6) are shown and suppressed in the page. What is
-        downloaded there is in the pixels that `origin` names."""
+        downloaded there is in the pixels that `origin` names. `thresholds` (1,) is the score from which on boxes of the model
+        count."""
+        if thresholds is not None and len(thresholds) == 1:
+            self.least = float(thresholds[0])
         self.groups = list(inference_data)
         found = [read_boxes(np.asarray(inference_data[name]), i) for i, name in enumerate(self.groups)]
         kept = np.concatenate([*found, np.zeros((0, COLUMNS), np.float32)])

@@ -70,7 +70,7 @@ class Prediction:
     image: bytes = b""  # PNG of the prepared picture, on request
     error: str = ""
     candidates: dict[str, Any] | None = None  # of a detection, on request; see `_candidates`
-    thresholds: tuple[float, ...] = ()  # the score of each class from which on it counts, where classes are found one by one
+    thresholds: tuple[float, ...] = ()  # the score of each class from which on it counts, found one by one; of boxes one for all
     in_picture: np.ndarray | None = None  # on request, the main output as it lies in the given picture: (H, W), (C, H, W), (n, 6)
     origin: Origin | None = None  # of the main output, where it lies over the picture
     note: str = ""  # what was converted of the picture, in words
@@ -328,11 +328,17 @@ def _one(number: int, entry: dict[str, Any], message: messages.Message) -> Predi
         input=message.arrays.get(f"{number}/input"),
         image=_picture(message, f"{number}/image"),
         candidates=_candidates(number, entry, message),
-        thresholds=TaskOptions.from_json(message.header["meta"].get("options", {})).label_thresholds,
+        thresholds=_thresholds(message.header["meta"]),
         in_picture=message.arrays.get(f"{number}/in_picture"),
         origin=Origin.of_numbers(entry["origin"]) if "origin" in entry else None,
         note=str(entry.get("note", "")),
     )
+
+
+def _thresholds(meta: dict[str, Any]) -> tuple[float, ...]:
+    options = TaskOptions.from_json(meta.get("options") or {})
+    has_boxes = tasks.recorded(str(meta.get("task", ""))).output_kind == tasks.base.BOXES
+    return (options.score_threshold,) if has_boxes else options.label_thresholds
 
 
 def _candidates(number: int, entry: dict[str, Any], message: messages.Message) -> dict[str, Any] | None:
