@@ -29,6 +29,7 @@ from digits.ingest.pool import (
     result_of,
     source_in_process,
 )
+from digits.ingest.source import attributes_of, changed_in
 from digits.storage.folders import JobFolder
 
 MARKER = ".encoding_in_worker"
@@ -100,6 +101,13 @@ class LookingApart:
             raise error
         return found
 
+    def changes(self) -> set[str]:
+        """Names of what the source keeps that the entries changed, as far as its process has seen them."""
+        try:
+            return set(result_of(self._executor.submit(_changes), self._should_stop))
+        except (BrokenProcessPool, TooLate):
+            return set()
+
     def close(self) -> None:
         kill_processes(self._executor)
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -112,11 +120,18 @@ class LookingApart:
 
 
 _source: DataIngestionInterface | None = None  # of the process that looks; set once by its initializer
+_kept: dict[str, bytes] = {}  # what it kept then
 
 
 def _start(setup: Setup) -> None:
-    global _source
+    global _source, _kept
     _source = source_in_process(setup)
+    _kept = attributes_of(_source)
+
+
+def _changes() -> list[str]:
+    assert _source is not None
+    return sorted(changed_in(_kept, attributes_of(_source)))
 
 
 def _look(entry: Any, plugin: str) -> tuple[Any, DigitsError | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,6 +44,7 @@ from digits.ingest.record_schema import RecordSchema
 from digits.ingest.silence import SilenceWatch
 from digits.ingest.source import (
     attributes_of,
+    changed_in,
     entries_of,
     entry_seconds,
     forget_found,
@@ -187,7 +188,7 @@ class Ingest:
                 samples = lambda stage, entry: samples_of(copies[stage], entry, self.plugin)  # noqa: E731
                 before = {stage: attributes_of(copy) for stage, copy in copies.items() if self._may_split(copy)}
                 schema = Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
-                self._note_changes({stage: (was, attributes_of(copies[stage])) for stage, was in before.items()})
+                self._note_changes([changed_in(was, attributes_of(copies[stage])) for stage, was in before.items()])
                 return schema
         self.context.emit(LogEvent(message=APART))
         with ExitStack() as stack:
@@ -197,19 +198,21 @@ class Ingest:
                 if len(entries[stage])
             }
             samples = lambda stage, entry: looking[stage].samples(entry)  # noqa: E731
-            return Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
+            schema = Probe(source, self.spec, self.plugin, entries, samples).schema(stop)
+            if self._may_split(source):
+                self._note_changes([one.changes() for one in looking.values()])
+            return schema
 
     @staticmethod
     def _may_split(source: DataIngestionInterface) -> bool:
         """Whether entries go to several processes although the source does not say that they may."""
         return not isinstance(source, FileSource) and source.encode_mode == "processes" and not says_its_mode(source)
 
-    def _note_changes(self, seen: Mapping[str, tuple[dict[str, bytes], dict[str, bytes]]]) -> None:
+    def _note_changes(self, changes: Sequence[set[str]]) -> None:
         """What counts or collects in `encode_entry` would do so in each process for itself."""
-        changed = {name for was, now in seen.values() for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
-        if changed:
+        if changed := sorted(set().union(*changes)):
             self._mode = "serial"
-            self.context.emit(LogEvent(message=ONE_BY_ONE.format(plugin=self.plugin, names=", ".join(sorted(changed)[:8]))))
+            self.context.emit(LogEvent(message=ONE_BY_ONE.format(plugin=self.plugin, names=", ".join(changed[:8]))))
 
     def _copy_of(self, stage: str) -> DataIngestionInterface:
         """The source of a stage as it is after listing its entries."""

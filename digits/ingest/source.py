@@ -117,6 +117,11 @@ def attributes_of(source: DataIngestionInterface) -> dict[str, bytes]:
     return found
 
 
+def changed_in(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> set[str]:
+    """Names of what has another value than before, as `attributes_of` gives them."""
+    return {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+
+
 def says_its_mode(source: DataIngestionInterface) -> bool:
     """Whether a source states itself how its entries may be encoded (`encode_mode`)."""
     own = [cls for cls in type(source).__mro__ if cls is not DataIngestionInterface]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from digits.domain.events import LogEvent, ProgressEvent, StatusEvent
+from digits.ingest.apart import MARKER
 from digits.storage.events import read_events
 from digits.storage.folders import JobFolder
 from digits.storage.records.open import open_records
@@ -125,6 +126,14 @@ def test_a_plugin_that_counts_in_its_entries_is_not_split_into_processes(tmp_pat
     run = run_job(make_job(tmp_path / "c", "test-source", {"case": "where", "count": 300, "mode": "unsaid"}), workers=3)
     assert os.getpid() not in run.reader().features(range(300)), "one that keeps nothing is encoded in processes"
     assert not any("one after the other" in text for text in logged(run))
+
+
+@pytest.mark.usefixtures("plugin_site")
+def test_nor_is_it_after_the_worker_has_died(tmp_path: Path) -> None:
+    folder = make_job(tmp_path / "a", "test-source", {"case": "in turn", "count": 300, "mode": "unsaid"})
+    (folder.path / MARKER).touch()
+    run = run_job(folder, workers=3)
+    np.testing.assert_array_equal(run.reader().labels(range(300)), np.arange(300))
 
 
 def logged(run: Run) -> list[str]:
