@@ -117,7 +117,7 @@ def test_a_shuffle_in_place_gives_each_entry_to_one_split(tmp_path: Path, case: 
 
 @pytest.mark.usefixtures("plugin_site")
 def test_a_plugin_that_counts_in_its_entries_is_not_split_into_processes(tmp_path: Path) -> None:
-    run = run_job(make_job(tmp_path / "a", "test-source", {"case": "in turn", "count": 300, "mode": "unsaid"}), workers=3)
+    run = run_job(make_job(tmp_path / "a", "test-source", {"case": "in turn, slowly", "count": 300, "mode": "unsaid"}), workers=3)
     np.testing.assert_array_equal(run.reader().labels(range(300)), np.arange(300))
     (said,) = (text for text in logged(run) if "one after the other" in text)
     assert "(seen)" in said
@@ -130,7 +130,7 @@ def test_a_plugin_that_counts_in_its_entries_is_not_split_into_processes(tmp_pat
 
 @pytest.mark.usefixtures("plugin_site")
 def test_nor_is_it_after_the_worker_has_died(tmp_path: Path) -> None:
-    folder = make_job(tmp_path / "a", "test-source", {"case": "in turn", "count": 300, "mode": "unsaid"})
+    folder = make_job(tmp_path / "a", "test-source", {"case": "in turn, slowly", "count": 300, "mode": "unsaid"})
     (folder.path / MARKER).touch()
     run = run_job(folder, workers=3)
     np.testing.assert_array_equal(run.reader().labels(range(300)), np.arange(300))
