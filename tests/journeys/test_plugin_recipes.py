@@ -83,6 +83,11 @@ def expect_kept_answer(client: Client, model: str, snippet: str) -> None:
     many = client.json(f"/models/{model}/answer.json", data_extension_id="all-default", test_data_file=rows)
     assert (many["entries"], len(many["samples"]), many["predictions"]) == (VALIDATED, 24, [])
     assert "The first 24 of 200 entries" in many["note"]
+    (rows.parent / "some.csv").write_text("1,world news today\nnonsense,of no class\n2,a late goal\n")
+    some = client.json(f"/models/{model}/answer.json", data_extension_id="all-default", test_data_file=rows.parent / "some.csv")
+    assert (len(some["samples"]), len(some["skipped"])) == (2, 1)
+    assert "1 entry could not be used" in some["note"]
+    assert "'nonsense' is no class" in some["note"]
 
 
 def test_an_autoencoder_learns_from_the_records_of_a_classification_data_set(client: Client, shared_data: Path) -> None:

@@ -23,6 +23,7 @@ from digits.storage.files import read_json
 from digits.storage.jobs.store import Job
 from digits.tasks import Labels, Task
 from digits.tasks.base import BOXES
+from digits.utils.values import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,9 +100,18 @@ def answer_form(
     body["skipped"] = [{"entry": row["entry"], "message": row["message"]} for row in entries.skipped] + failed
     body["entries"] = count
     more = f"The first {len(shown)} of {count:,} entries; the view has all of them." if count > len(shown) else ""
-    body["note"] = " ".join(filter(None, (body["note"], *dict.fromkeys(note for _, note, _ in named), more)))
+    noted = dict.fromkeys(note for _, note, _ in named)
+    body["note"] = " ".join(filter(None, (body["note"], *noted, more, _lost(body["skipped"]))))
     body["seconds"]["prepare"] = body["seconds"].get("prepare", 0.0) + encoded
     return body
+
+
+def _lost(skipped: Sequence[Mapping[str, str]]) -> str:
+    """What is to be said of entries that could not be used."""
+    if not skipped:
+        return ""
+    entry, message = skipped[0]["entry"], skipped[0]["message"].splitlines()[0]
+    return f"{counted(len(skipped), 'entry', 'entries')} could not be used: {entry}: {message}"
 
 
 def ask_one(
