@@ -60,9 +60,9 @@ def test_from_the_form_to_a_trained_model(name: str, page: Page, client: Client)
         page.get_by_role("link", name="Test", exact=True).click()
         page.locator("#try-tab-one").click()
         page.locator("[data-record]").first.click()
-        expect(page.locator("[data-result-time]")).to_contain_text("answered after", timeout=LONG)
-        scored = page.locator("[data-result] .predictions .list-group-item")
-        expect(scored.or_(page.locator("[data-result-board] .sample-card")).first).to_be_visible()
+        expect(page.locator("#try-one [data-result-time]")).to_contain_text("answered after", timeout=LONG)
+        scored = page.locator("#try-one [data-result] .predictions .list-group-item")
+        expect(scored.or_(page.locator("#try-one [data-result-board] .sample-card")).first).to_be_visible()
 
 
 def fill_in(page: Page, name: str, value: str) -> None:

@@ -204,11 +204,11 @@ def test_an_answer_has_an_address_and_a_second_one_stands_beside(
     files = [Path(first(client, "bccd/val")), Path(first(client, "bccd/train"))]
     drop(page, files)
     expect(page.locator("[data-many-progress]")).to_contain_text("2 pictures", timeout=60_000)
-    last = page.locator("[data-last-list] .last-answer")
+    last = page.locator("#try-one [data-last-list] .last-answer")
     for number in (0, 1):
         expect(last.nth(number)).to_have_attribute("title", re.compile(re.escape(files[1 - number].name)))
     page.select_option("[name=second]", models["cells"])
-    expect(page.locator("[data-answers]")).to_have_attribute("data-answers", "2")
+    expect(page.locator("#try-one [data-answers]")).to_have_attribute("data-answers", "2")
     expect(page.locator(".answer .step-bar")).to_have_count(2)
     found = page.locator(".answer:visible [data-value]")
     for score, words in (("1", "0 found"), ("0", "found")):
@@ -216,12 +216,12 @@ def test_an_answer_has_an_address_and_a_second_one_stands_beside(
         expect(found.nth(1)).to_contain_text(words)  # the slider of the other follows
     page.wait_for_url("**answer=*#test")
     page.reload()
-    expect(page.locator("[data-difference]")).to_contain_text("box")
+    expect(page.locator("#try-one [data-difference]")).to_contain_text("box")
     expect(page.locator("[name=second]")).to_have_value(models["cells"])
-    expect(page.locator(".last-answer[aria-pressed=true]")).to_have_count(1)
+    expect(page.locator("#try-one .last-answer[aria-pressed=true]")).to_have_count(1)
     assert page.evaluate("document.querySelector('#image_file').files[0].name") == files[1].name
-    page.get_by_text("As code").click()
-    expect(page.locator("[data-code-text]")).to_contain_text(f"'{files[1].name}'")
+    page.locator("#try-one").get_by_text("As code").click()
+    expect(page.locator("#try-one [data-code-text]")).to_contain_text(f"'{files[1].name}'")
     page.get_by_role("button", name="Camera").click()
     expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("camera")
     page.keyboard.press("Escape")
