@@ -49,6 +49,7 @@ def test_a_long_matrix_is_no_hairline(page: Page, context: BrowserContext, world
     page.set_viewport_size({"width": 400, "height": 800})
     page.goto(f"{url}/models/{model.id}/inside")
     page.get_by_label("Search layers").fill("linear")
+    expect(page.locator(".layer-row")).to_have_count(1)
     page.locator(".layer-row").click()
     drawing = page.get_by_alt_text("Weights of 2")  # 2 by 80
     expect(drawing).to_have_class("drawing flat")

@@ -44,7 +44,7 @@ export class LayersView {
     this.layers = [];
     this.first = 0;
     this.running = new AbortController();
-    this.search.value = state.get("q");
+    this.search.value ||= state.get("q"); // what was typed before this ran stays
     this.search.addEventListener(
       "input",
       debounced(() => {
