@@ -161,9 +161,8 @@ def _entries(path: Path, may_read: MayRead) -> tuple[list[str], int]:
 
 def _count_pictures(folder: Path, may_read: MayRead, deadline: float) -> tuple[int, bool]:
     count = 0
-    for root, names in walk(folder):
-        if may_read(root):
-            count += sum(map(is_image_file, names))
+    for _, names in walk(folder, may_read):
+        count += sum(map(is_image_file, names))
         if time.monotonic() > deadline:
             return count, False
     return count, True

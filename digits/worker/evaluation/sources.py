@@ -179,11 +179,13 @@ class FolderSource:
 
     def _walk(self) -> Iterator[tuple[str, int]]:
         found: dict[str, int] = {str(self._folder): NO_CLASS}  # true class of what lies in a folder
-        for root, folders, names in tree(self._folder):
+        refused: list[str] = []  # which are read as files, so that why they are not is said as of these
+        for root, folders, names in tree(self._folder, self._reader.allows, lambda path, _: refused.append(path)):
             label = found.pop(root, NO_CLASS)
             inner = self._of_folders(folders, label)
             found |= {os.path.join(root, name): number for name, number in zip(folders, inner, strict=True)}
             yield from ((os.path.join(root, name), label) for name in names if is_input_file(name))
+        yield from ((path, NO_CLASS) for path in refused if not self._reader.allows(path))
 
     def _of_folders(self, folders: Sequence[str], label: int) -> list[int]:
         """The class of each of the folders in one of class `label`: that one, unless one of them is named like a class."""
@@ -290,6 +292,9 @@ class _FileReader:
         self._prepare = Preparer(meta, dont_resize=spec.dont_resize, tiled=spec.tile_overlap is not None)
         self._confinement = Confinement(spec.roots)
         self._allow_urls = spec.allow_urls
+
+    def allows(self, path: str) -> bool:
+        return self._confinement.allows(path)
 
     def read(self, entries: Sequence[tuple[str, int]]) -> PictureBatch:
         batch = PictureBatch(features=[])

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from digits.extensions.data.files.listing import walk
 from digits.utils.image import is_image_file
 
 
@@ -31,9 +32,8 @@ class AttributeList:
 def pictures_below(folder):
     """Paths of the pictures below a folder, sorted; hidden files and folders are left out."""
     found = []
-    for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(root, name) for name in sorted(names) if is_image_file(name) and not name.startswith(".")]
+    for root, names in walk(folder):
+        found += [os.path.join(root, name) for name in names if is_image_file(name)]
     return found
 
 

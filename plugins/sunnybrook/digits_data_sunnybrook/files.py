@@ -1,10 +1,11 @@
 """Which contour belongs to which DICOM file."""
 
-import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+
+from digits.extensions.data.files.listing import walk
 
 CONTOUR = re.compile(r"IM-\d+-(\d+)-icontour-manual\.txt$")
 PICTURE = re.compile(r"IM-(\d+)-(\d+)\.dcm$")
@@ -51,8 +52,8 @@ def find_contours(contour_folder, image_folder):
 
 def files_below(folder):
     """Every file below a folder; links to folders are followed, because people build subsets out of links."""
-    for root, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(root) / name for name in sorted(names))
+    for root, names in walk(folder):
+        yield from (Path(root) / name for name in names)
 
 
 def _case_of(path):

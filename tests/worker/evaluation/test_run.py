@@ -190,6 +190,24 @@ def test_files_outside_the_allowed_folders_are_not_read(jobs_dir, pictures, tmp_
     assert (result["count"], result["skipped"]) == (1, len(bad))
 
 
+def test_links_in_a_folder_give_no_class_another_one_s_pictures_and_tell_no_names(jobs_dir, pictures, tmp_path):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(secret / "private.png")
+    before, _ = run(context_for(jobs_dir, [pictures], source="folder", folder=str(pictures)))
+    first, *_, last = sorted(path for path in pictures.iterdir() if path.is_dir())
+    (first / "linked").symlink_to(last)
+    (first / "up").symlink_to("..")
+    (first / "private").symlink_to(secret)
+    context = context_for(jobs_dir, [pictures], source="folder", folder=str(pictures))
+    result, _ = run(context)
+    same = ("count", "labelled", "top1")
+    assert [result[name] for name in same] == [before[name] for name in same]
+    assert result["skipped"] == before["skipped"] + 1
+    kept = "".join(path.read_text(errors="replace") for path in context.folder.path.rglob("*") if path.is_file())
+    assert "private.png" not in kept
+
+
 def test_nothing_but_unreadable_pictures_is_an_error_with_the_reason(jobs_dir, pictures):
     context = context_for(jobs_dir, [pictures], source="list", list_file="images.txt")
     (pictures / "t.png").write_text("I am text")

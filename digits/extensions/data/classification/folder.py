@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from digits.extensions.data.classification.base import LIST_FILES, Classificatio
 from digits.extensions.data.classification.lists import ListFile, class_folders
 from digits.extensions.data.classification.split import by_group, stratified
 from digits.extensions.data.files.columns import report_capitals
-from digits.extensions.data.files.listing import other_kinds, pictures_below
+from digits.extensions.data.files.listing import apart, other_kinds, pictures_below
 from digits.extensions.data.images.findings import Findings
 from digits.extensions.data.source import Options, ReportProblem
 
@@ -165,7 +166,7 @@ class FolderIngestion(ClassificationSource):
     def _scan(self, stage: str, folders: dict[str, list[Path]], numbers: dict[str, int], report: ReportProblem) -> StageScan:
         """Write the paths of all pictures into a file, class by class."""
         scan, others = StageScan(self._scan_file(stage)), Counter[str]()
-        self.write_lines(scan.file, self._paths(scan, folders, numbers, others, report))
+        self.write_lines(scan.file, self._paths(stage, scan, folders, numbers, others, report))
         for label, paths in folders.items():
             if len(paths) > 1:
                 reason = f"The folders {' and '.join(path.name for path in paths)} are one class."
@@ -177,6 +178,7 @@ class FolderIngestion(ClassificationSource):
 
     def _paths(
         self,
+        stage: str,
         scan: StageScan,
         folders: dict[str, list[Path]],
         numbers: dict[str, int],
@@ -184,9 +186,16 @@ class FolderIngestion(ClassificationSource):
         report: ReportProblem,
     ) -> Iterator[str]:
         grouped = bool(self.options.group_pattern)
-        allowed = self.confinement()
+        allowed, root = self.confinement(), self._root(stage)
+
+        def refused(path: str, reason: str) -> None:
+            self.first_refusal = self.first_refusal or f" {path} is not entered: {reason}"
+            report({"kind": "folder", "stage": stage, "entry": path, "reason": reason})
+
+        elsewhere = apart(root, chain.from_iterable(class_folders(root).values()))
         for label, paths in folders.items():
-            for path in (path for folder in paths for path in pictures_below(folder, others)):
+            found = (pictures_below(one, others, refused=refused, elsewhere=elsewhere) for one in paths)
+            for path in chain.from_iterable(found):
                 if reason := self.refusal(path, allowed):
                     self.refuse(path, reason, report)
                     continue

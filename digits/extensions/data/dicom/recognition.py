@@ -30,9 +30,7 @@ def proposals(folder: str, allowed_roots: Sequence[str]) -> list[dict[str, Any]]
     stems: set[str] = set()
     ends = time.monotonic() + SECONDS
     may_read = Confinement(allowed_roots).allows
-    for root, names in walk(folder):
-        if not may_read(root):
-            continue
+    for root, names in walk(folder, may_read):
         says_mask = any(word in below(folder, root).lower() for word in MASK_WORDS)
         for name in names:
             if time.monotonic() > ends:

@@ -103,7 +103,7 @@ def files_below(folder: Path, allowed: Confinement) -> Iterator[str]:
     if folder.is_file():
         yield str(folder)
         return
-    for root, names in walk(folder):
+    for root, names in walk(folder, allowed.allows):
         for name in names:
             path = os.path.join(root, name)
             allowed.resolve(path)

@@ -1,60 +1,120 @@
-"""What lies below a folder: one walk for all (sorted, links followed, loops cut, hidden files left out)."""
+"""What lies below a folder: one walk for all (sorted, links followed, loops cut, hidden files left out).
+
+Holds: a folder is judged before it is listed, so that a link to what may not be read tells nothing of what lies there; one that
+leads to a folder above, or to files that the system makes up (`/proc`), is not entered.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
+from digits.utils.confinement import OUTSIDE, current
 from digits.utils.names import is_hidden, is_image_file
 from digits.utils.values import counted
 
 MayRead = Callable[[str], bool]
+Refused = Callable[[str, str], object]  # a folder that is not entered, and why
 Place = tuple[int, int]  # device and inode
 FILE, FOLDER = "file", "folder"
 LISTED_KINDS = 6
+MADE_UP = ("/proc", "/sys")
+ABOVE = "It leads to a folder that it lies in itself."
+ELSEWHERE = "It leads to a folder that is read by another name."
+OF_SYSTEM = "It leads to what the system says of itself."
 
 
-def walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder with the names of its files, sorted. A folder reached twice (a loop of links) is read once."""
-    return ((root, names) for root, _, names in tree(folder))
+class Elsewhere(NamedTuple):
+    """Folders that are not entered from one of several whose files are told apart: what they all lie in, and each other."""
+
+    around: frozenset[Place] = frozenset()
+    siblings: frozenset[Place] = frozenset()
 
 
-def tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-    """The same with the names of the folders in each, which come later; one that is taken out of that list does not."""
-    return ((root, folders, names) for root, folders, names, _ in _look(folder))
+NOWHERE = Elsewhere()
 
 
-def _look(folder: str | os.PathLike[str], *, each: bool = False) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
-    """The same with the names of what is neither file nor folder. `each`: the folders in it are walked one by one, so that one
-    that is a link to what another holds is read too; only what lies in the folder itself is read no second time further down."""
+def walk(folder: str | os.PathLike[str], may_read: MayRead | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Each folder with the names of its files, sorted. A folder reached twice is read once: where it lies rather than by a link,
+    for which links are followed last.
+
+    `may_read` says which folders may be listed; None: those that the work at hand may read (`reading_from`).
+    """
+    return ((root, names) for root, _, names in tree(folder, may_read))
+
+
+def tree(
+    folder: str | os.PathLike[str], may_read: MayRead | None = None, refused: Refused = lambda path, reason: None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """The same with the names of the folders in each, which come later; one that is taken out of that list does not. `refused` is
+    told of those that are not entered."""
+    return ((root, folders, names) for root, folders, names, _ in _look(folder, may_read, refused))
+
+
+def _look(
+    folder: str | os.PathLike[str],
+    may_read: MayRead | None = None,
+    refused: Refused = lambda path, reason: None,
+    elsewhere: Elsewhere = NOWHERE,
+) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
+    """The same with the names of what is neither file nor folder."""
+    may_list = may_read or _may_list
     top = os.fspath(folder)
-    waiting, seen = [top], set[Place]()
-    own: dict[str, Place | None] = {}  # the folders that are walked one by one
-    closed, open_one = set[Place](), None  # what is read elsewhere, but for the folder that is walked now
-    while waiting:
-        root = waiting.pop()
-        if root in own:
-            seen, open_one = set(), own[root]
+    around = above(top) | elsewhere.around
+    waiting, links, seen = [top], deque[str](), set[Place]()
+    while waiting or links:
+        root = waiting.pop() if waiting else links.popleft()
         place = _place(root)
-        if place is None or place in seen or (place in closed and place != open_one):
+        if place is None or place in seen:
+            continue
+        if not may_list(root):
+            refused(root, f"It is {OUTSIDE}.")
+            continue
+        if place in around or (place in elsewhere.siblings and root != top):
+            refused(root, ABOVE if place in around else ELSEWHERE)
+            continue
+        if place[0] in _made_up():
+            refused(root, OF_SYSTEM)
             continue
         seen.add(place)
         folders, names, special = _entries(root)
         yield root, folders, names, special
-        inner = [os.path.join(root, name) for name in folders]
-        if each and root == top:
-            own = {path: found if (found := _place(path)) != place else None for path in inner}
-            closed = {place, *(found for path, found in own.items() if found and not os.path.islink(path))}
-        waiting += reversed(inner)
+        paths = [os.path.join(root, name) for name in folders]
+        links += filter(os.path.islink, paths)
+        waiting += (path for path in reversed(paths) if not os.path.islink(path))
+
+
+def _look_each(
+    folder: str | os.PathLike[str], may_read: MayRead | None, refused: Refused
+) -> Iterator[tuple[str, list[str], list[str], list[str]]]:
+    """The same of each folder in it by itself, so that one that is a link to what another holds is read too; only what lies in
+    the folder itself is read no second time further down."""
+    for root, folders, names, special in _look(folder, may_read, refused):
+        yield root, [], names, special
+        paths = [os.path.join(root, name) for name in folders]
+        elsewhere = apart(root, paths)
+        for path in paths:
+            yield from _look(path, may_read, refused, elsewhere)
+        return
+
+
+def apart(root: str | os.PathLike[str], folders: Iterable[str | os.PathLike[str]]) -> Elsewhere:
+    """For folders in `root` whose files are told apart, such as those of classes: where a link in one of them may not lead."""
+    siblings = (_place(path) for path in map(os.fspath, folders) if not os.path.islink(path))
+    around = {*above(os.fspath(root)), _place(os.fspath(root))}
+    return Elsewhere(frozenset(filter(None, around)), frozenset(filter(None, siblings)))
 
 
 def pictures_below(
     folder: str | os.PathLike[str],
     others: Counter[str] | None = None,
-    may_read: MayRead = lambda path: True,
+    may_read: MayRead | None = None,
     *,
     each: bool = False,
+<<<<<<< HEAD
     is_wanted: Callable[[str], bool] = is_image_file,
 ) -> Iterator[str]:
     """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
@@ -65,6 +125,20 @@ def pictures_below(
             if is_wanted(name):
                 if may_read(path := os.path.join(root, name)):
                     yield path
+=======
+    refused: Refused = lambda path, reason: None,
+    elsewhere: Elsewhere = NOWHERE,
+) -> Iterator[str]:
+    """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
+    ending. `each`: of each folder in it, also of one that is a link to what another holds. `refused` is told of the folders that
+    are not entered; `elsewhere` (of `apart`) holds what is read by another name."""
+    looked = _look_each(folder, may_read, refused) if each else _look(folder, may_read, refused, elsewhere)
+    for root, _, names, special in looked:
+        for name in names:
+            if is_image_file(name):
+                if may_read is None or may_read(os.path.join(root, name)):
+                    yield os.path.join(root, name)
+>>>>>>> 9b93fafd (A folder is judged before it is listed, is read where it lies rather than by a link, and by none that leads above; what the system makes up is not read)
             elif others is not None:
                 others[os.path.splitext(name)[1].lower()] += 1
         if others is not None:
@@ -74,7 +148,7 @@ def pictures_below(
 def files_with(folder: str, endings: tuple[str, ...], may_read: MayRead, most: int = 0) -> list[str]:
     """Files below a folder with one of the endings that may be read, in the order of `walk`; at most `most` where given."""
     found: list[str] = []
-    for root, names in walk(folder):
+    for root, names in walk(folder, may_read):
         paths = (os.path.join(root, name) for name in names if name.lower().endswith(endings))
         found += filter(may_read, paths)
         if most and len(found) >= most:
@@ -124,3 +198,23 @@ def _place(folder: str) -> Place | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _may_list(folder: str) -> bool:
+    """Whether the work at hand may read there."""
+    allowed, _ = current()
+    return allowed is None or allowed.allows(folder)
+
+
+def above(folder: str) -> frozenset[Place]:
+    """The folders that one lies in."""
+    path, found = os.path.realpath(folder), set[Place | None]()
+    while path != (path := os.path.dirname(path)):
+        found.add(_place(path))
+    return frozenset(place for place in found if place)
+
+
+@functools.cache
+def _made_up() -> frozenset[int]:
+    """The devices of the files that the system makes up."""
+    return frozenset(place[0] for path in MADE_UP if (place := _place(path)))

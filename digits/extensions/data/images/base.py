@@ -135,7 +135,12 @@ class ImageSource(FileSource):
         if not os.path.isdir(folder):
             raise DataError(f"{folder} is no folder that can be read.", advice="Correct its path.")
         found, others = [], Counter[str]()
-        for path in pictures_below(folder, others, each=each):
+
+        def refused(path: str, reason: str) -> None:
+            findings.add("folder", reason, path, stage)
+
+        for path in pictures_below(folder, others, each=each, refused=refused):
+            self.check_stop()
             if allowed.allows(path):
                 found.append(path)
             else:

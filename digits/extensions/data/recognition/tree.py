@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from digits.extensions.data.files.listing import FILE, FOLDER, MayRead, kind_of
+from digits.extensions.data.files.listing import FILE, FOLDER, MayRead, above, kind_of
 from digits.extensions.data.files.names import stem
 from digits.extensions.data.files.pairs import base_name
 from digits.utils.confinement import Confinement
@@ -185,7 +185,7 @@ class Tree:
 def look(root: str, allowed: Confinement) -> Tree:
     """The folders below `root` that may be read."""
     top = Folder(root.rstrip("/") or "/", 0)
-    waiting, seen, files, ends = deque([top]), set[tuple[int, int]](), 0, time.monotonic() + SECONDS
+    waiting, seen, files, ends = deque([top]), set(above(root)), 0, time.monotonic() + SECONDS
     while waiting:
         folder = waiting.popleft()
         files += _fill(folder, allowed, seen)

@@ -99,6 +99,21 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     assert run.info.splits["train_db"].class_counts == (4, 4)
 
 
+def test_a_link_gives_no_class_the_pictures_of_another(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "in", {"a": 3, "b": 4})
+    class_folder(tmp_path / "secret", {"c": 2})
+    links = {"b/loop": "..", "b/a": "../a", "b/higher": "../..", "loop": ".", "b/secret": tmp_path / "secret"}
+    for link, target in links.items():
+        (root / link).symlink_to(target)
+    run = make(tmp_path, folder_train=str(root), folder_pct_val=0, allowed_roots=[str(root)])
+    assert run.info.class_labels == ("a", "b")
+    assert run.info.splits["train_db"].class_counts == (3, 4)
+    told = {os.path.relpath(p["entry"], root): p["reason"] for p in run.problems() if p["kind"] == "folder"}
+    assert sorted(told) == sorted(links)
+    assert "outside" in told["b/secret"]
+    assert "secret/" not in str(run.problems())
+
+
 def test_pictures_outside_the_allowed_folders_are_not_read(tmp_path: Path) -> None:
     outside = class_folder(tmp_path / "secret", {"a": 1})
     root = class_folder(tmp_path / "in", {"a": 3, "b": 3})
