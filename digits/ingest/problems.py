@@ -113,7 +113,7 @@ PROBLEM_WORDS: dict[str, Callable[[int], str]] = {
     "pair": lambda count: f"{counted(count, 'file')} without a partner of the same name; left out.",
     "list": lambda count: f"{counted(count, 'line')} of the lists of splits that name no picture, or one of another split.",
     "other-files": lambda count: "Files of other kinds lie among the pictures; they are not read.",
-    "folder": lambda count: f"{counted(count, 'folder')} not entered: they lead where nothing is to be read.",
+    "folder": lambda count: f"{counted(count, 'link')} to folders not followed: what they lead to is not to be read here.",
     "box": lambda count: f"{counted(count, 'box', 'boxes')} could not be used unchanged.",
     "unknown-class": lambda count: f"{counted(count, 'class name')} not in the list of classes; such boxes do not count.",
     "class-names": lambda count: f"{counted(count, 'class name')} to look at.",

@@ -7,10 +7,9 @@ from typing import TypeVar
 
 from digits.errors import DigitsError, FormErrors, LimitExceeded, PluginFailure
 from digits.extensions.loader import explain
+from digits.utils.memory import PROCESS_MEMORY_ADVICE
 
 T = TypeVar("T")
-
-MEMORY_ADVICE = "The setting process_memory_mb (DIGITS_PROCESS_MEMORY_MB) says how much it may take."
 
 
 def guarded(plugin: str, work: Callable[[], T]) -> T:
@@ -24,7 +23,7 @@ def guarded(plugin: str, work: Callable[[], T]) -> T:
         raise
     except MemoryError as error:
         words = f"The plugin {plugin} needs more memory than there is for it ({error or 'an allocation failed'})."
-        raise LimitExceeded(words, advice=MEMORY_ADVICE) from error
+        raise LimitExceeded(words, advice=PROCESS_MEMORY_ADVICE) from error
     except BaseException as error:  # sys.exit and the like are a plugin's failures too
         raise failure(f"The plugin {plugin} failed", error, "The traceback says where; its author can help.") from error
 

@@ -15,6 +15,7 @@ from digits.engines.network.python_layers import layer_file_of, use
 from digits.frameworks import DEFAULT
 from digits.predictor.together import Batcher
 from digits.storage.folders import JobFolder
+from digits.utils.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,4 +86,5 @@ class LoadedModel:
 
 
 def _no_room(error: Exception) -> bool:
-    return type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError") or "out of memory" in str(error).lower()
+    """Whether a GPU's memory was too small; what this process itself may not take (`MemoryError`) a CPU would not have either."""
+    return not isinstance(error, MemoryError) and is_out_of_memory(error)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from digits.domain.inference import Answering
-from digits.errors import BadRequest, DigitsError
+from digits.errors import BadRequest, DigitsError, LimitExceeded
 from digits.images.place import Origin
 from digits.images.prepare_for_model import Fitting, PreparedPicture, Preparer, check_feature
 from digits.ipc.messages import Message
 from digits.predictor.model import LoadedModel
 from digits.tasks import Labels, of
 from digits.utils.confinement import of_roots, reading_from
+from digits.utils.memory import PROCESS_MEMORY_ADVICE
 
 MAX_PICTURES = 1024
 
@@ -55,6 +56,14 @@ def _prepare_one(model: LoadedModel, entry: Any, request: Message) -> Prepared:
         return Prepared(*_feature(model, entry, request))
     except DigitsError as error:
         return Prepared(None, error=error)
+    except MemoryError as error:
+        return Prepared(None, error=no_memory("The picture", error))
+
+
+def no_memory(what: str, error: BaseException) -> LimitExceeded:
+    """The error that something needs more memory than this process may take."""
+    words = str(error).strip().splitlines() or ["an allocation failed"]
+    return LimitExceeded(f"{what} needs more memory than there is for it ({words[0]}).", advice=PROCESS_MEMORY_ADVICE)
 
 
 def _feature(model: LoadedModel, entry: Any, request: Message) -> PreparedPicture:

@@ -42,8 +42,9 @@ from digits.ipc.messages import Message
 from digits.ipc.scratch import confined_folder, store
 from digits.predictor import inside
 from digits.predictor.model import LoadedModel
-from digits.predictor.pictures import MAX_PICTURES, Prepared, how_of, prepare_all
+from digits.predictor.pictures import MAX_PICTURES, Prepared, how_of, no_memory, prepare_all
 from digits.tasks import Labels, of
+from digits.utils.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 INPUT = "Input"  # the kind of the row that engines put first: what the network sees
@@ -64,6 +65,8 @@ def answer(model: LoadedModel, request: Message, scratch: Path | None = None) ->
     except DigitsError:
         raise
     except Exception as error:  # a network text of the user runs here
+        if is_out_of_memory(error):
+            raise no_memory("The model", error) from error
         logger.exception("A request failed.")
         advice = "The predictor's log has the trace."
         raise DigitsError(f"The model failed: {type(error).__name__}: {error}", advice=advice) from error
@@ -126,6 +129,8 @@ def forward(model: LoadedModel, request: Message) -> Message:
     except DigitsError:
         raise
     except Exception as error:  # a network text of the user runs here
+        if is_out_of_memory(error):
+            raise
         raise _refused(model, batch.shape[1:], error) from error
     seconds = {"prepare": 0.0, "forward": time.perf_counter() - started}
     body = {"device": model.device, "epoch": model.meta.get("epoch"), "seconds": seconds, "outputs": list(outputs)}
@@ -160,8 +165,10 @@ def _forward(model: LoadedModel, prepared: list[Prepared], switches: Mapping[str
         try:
             named, found = _answers(model, batch, switches)
         except Exception as error:  # a network text of the user runs here
-            if not switches.get("as_given") or batch.shape[1:] == tuple(
-                model.meta.get("stored_shape") or model.meta["input_shape"]
+            if (
+                is_out_of_memory(error)
+                or not switches.get("as_given")
+                or batch.shape[1:] == tuple(model.meta.get("stored_shape") or model.meta["input_shape"])
             ):
                 raise
             for number in numbers:

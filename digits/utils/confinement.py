@@ -31,6 +31,7 @@ JUDGED = PRIVATE | {HIDDEN, "", ".", ".."}  # names that are not as open as thei
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 NO_LINK = FLAGS | os.O_NOFOLLOW
 PIECE = 1 << 20  # bytes at once, of a file that says nothing of its length
+LARGEST_FILE = 3 << 29  # bytes that are read at once: 1.5 GiB
 MOST_FOLDERS = 32  # that are held open
 FOLDER_SECONDS = 1.0  # so long a folder is taken for the one that lies at its path
 OPENED = "/proc/self/fd"  # where Linux says which file a descriptor is
@@ -166,16 +167,24 @@ def _contents(descriptor: int, path: str) -> bytes:
     try:
         status = os.fstat(descriptor)
         _check_ordinary(status.st_mode, path)
+        _check_size(status.st_size, path)
         data = os.read(descriptor, status.st_size + 1)
         if len(data) == status.st_size:  # it ended there
             return data
-        parts = [data]
+        parts, size = [data], len(data)
         while data:  # it grew, the system gave less at once, or nobody knows how long it is
             data = os.read(descriptor, PIECE)
             parts.append(data)
+            size += len(data)
+            _check_size(size, path)
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def _check_size(size: int, path: str) -> None:
+    if size > LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"it has {size / 2**30:,.1f} GiB; at most {LARGEST_FILE / 2**30:g} are read at once", path)
 
 
 def _check_ordinary(mode: int, path: str) -> None:
@@ -227,7 +236,8 @@ def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file, for less than it takes to open and read it. Raises what `open_file` does."""
+    """All bytes of a file, for less than it takes to open and read it. Raises what `open_file` does, and OSError for one of more
+    than `LARGEST_FILE` bytes, whose claim would take the memory before a byte of it is looked at."""
     text = os.fspath(path)
     return _contents(_descriptor(text), text)
 

@@ -1,8 +1,9 @@
-"""What the system says about memory that ran out: whether it ended processes for it, and which limit they had (Linux)."""
+"""Memory that ran out: which errors say so, whether the system ended processes for it, and which limit they had (Linux)."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 from pathlib import Path
 
@@ -14,7 +15,16 @@ from digits.utils.processes import exit_words
 VMSTAT = Path("/proc/vmstat")
 UNLIMITED = 2**60  # how cgroups of version 1 write that there is no limit, or more
 MIB = 2**20
+OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|failed to allocate|bad_alloc|ALLOC_FAILED", re.IGNORECASE)
+PROCESS_MEMORY_ADVICE = "The setting process_memory_mb (DIGITS_PROCESS_MEMORY_MB) says how much it may take."
 LESS_MEMORY_FOR_TRAINING = "lower the batch size, the size of its pictures or the number of its processes"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the machine's or a GPU's memory was too small, whichever library says so."""
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError"):
+        return True
+    return isinstance(error, RuntimeError | OSError) and bool(OUT_OF_MEMORY.search(str(error)))
 
 
 def oom_kills() -> int:

@@ -9,13 +9,11 @@ import traceback
 
 from digits.domain.events import ErrorEvent
 from digits.errors import DigitsError
+from digits.utils.memory import is_out_of_memory
 
 SHARED_MEMORY = "/dev/shm"
 TRACE_LIMIT = 20_000  # characters kept of a traceback, from its end
 MESSAGE_LIMIT = 4_000
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|cannot allocate memory|failed to allocate|bad_alloc", re.IGNORECASE
-)
 MEMORY_ADVICE = (
     "Lower the batch size, choose a smaller network or smaller images, or free memory on the machine, and run it again."
 )
@@ -32,13 +30,6 @@ def trace_of(error: BaseException) -> str:
     """The traceback as text, its end where it is long; that of the process which raised it, where that was another one."""
     text = getattr(error, "trace", "") or "".join(traceback.format_exception(error))
     return text if len(text) <= TRACE_LIMIT else "…" + text[-TRACE_LIMIT:]
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the machine's or a GPU's memory was too small, whichever library says so."""
-    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError"):
-        return True
-    return isinstance(error, RuntimeError | OSError) and bool(OUT_OF_MEMORY.search(str(error)))
 
 
 def _describe(error: BaseException) -> tuple[str, str, str]:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits.errors import BadRequest, Conflict, DigitsError, LoadImageError
+from digits.errors import BadRequest, Conflict, DigitsError, LimitExceeded, LoadImageError
 from digits.ipc import message_server, messages
 from digits.ipc.scratch import StoredArray, scratch_folder
-from digits.predictor import server
+from digits.predictor import pictures, server
 from digits.predictor.model import LoadedModel
 from digits.service.evaluations.predict import infer
 from digits.service.models.snapshots import Snapshot
@@ -263,6 +263,59 @@ def test_a_gpu_that_fills_up_later_sends_the_model_to_the_cpu(tmp_path, monkeypa
     monkeypatch.setattr(model._predictor, "predict", full)
     assert model.predict(grey(250)[None, None])["output"].argmax() == 2
     assert model.device == "cpu"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("Unable to allocate 7.5 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_in_the_network_is_a_limit_and_no_fault_of_the_server(model, address, monkeypatch, error):
+    def full(batch):
+        raise error
+
+    monkeypatch.setattr(model._predictor, "predict", full)
+    for ask in (
+        lambda: request_files(address, encoded(grey(250))),
+        lambda: messages.call(address, messages.Message({"op": "forward"}, {"batch": grey(250)[None, None]}), timeout=30),
+    ):
+        with pytest.raises(LimitExceeded, match="more memory than there is") as found:
+            ask()
+        assert "DIGITS_PROCESS_MEMORY_MB" in found.value.advice
+        assert found.value.status == 400
+
+
+def test_a_gpu_is_not_left_for_what_no_memory_of_the_machine_would_hold(tmp_path, monkeypatch):
+    engine = FakeEngine()
+    model = LoadedModel(engine, write_snapshot(tmp_path / "s"), "cuda:0")
+
+    def full(batch):
+        raise MemoryError
+
+    monkeypatch.setattr(model._predictor, "predict", full)
+    with pytest.raises(MemoryError):
+        model.predict(grey(250)[None, None])
+    assert model.device == "cuda:0"
+
+
+def test_one_picture_that_takes_too_much_memory_costs_only_itself(address, monkeypatch, tmp_path):
+    with open(tmp_path / "huge.png", "wb") as file:
+        file.truncate(50 << 30)
+    feature = pictures.Preparer.prepared
+
+    def greedy(self, source):
+        if isinstance(source, bytes):
+            raise MemoryError
+        return feature(self, source)
+
+    monkeypatch.setattr(pictures.Preparer, "prepared", greedy)
+    Image.fromarray(grey(250)).save(tmp_path / "a.png")
+    named = [{"path": str(tmp_path / name)} for name in ("huge.png", "a.png")]
+    header = {"op": "predict", "pictures": [*named, {"file": "p"}]}
+    answer = messages.call(address, messages.Message(header, {"p": np.zeros(9, np.uint8)}), timeout=30)
+    huge, good, greedy_one = answer.header["results"]
+    assert "at most 1.5 are read" in huge["error"]
+    assert best(answer, 1) == 2
+    assert "more memory than there is" in greedy_one["error"]
+    assert "error" not in good
 
 
 def test_an_answer_of_another_epoch_than_the_one_that_was_chosen_is_none(address, service, monkeypatch):

@@ -233,7 +233,9 @@ def test_classification_keeps_the_rule(tmp_path: Path) -> None:
     (root / "b/linked").symlink_to(outside / "a")
     done = make(tmp_path, FOLDER, folder_train=str(root), folder_pct_val=0, allowed_roots=[str(root)])
     assert done.entries() == {"train": 6}
-    assert sum(OUTSIDE in problem["reason"] for problem in done.problems()) == 3
+    assert sum(OUTSIDE in problem["reason"] for problem in done.problems()) == 2, (
+        "the file, and the folder without the names in it"
+    )
     (tmp_path / "in/labels.txt").write_text("a\nb\n")
     lines = [f"{root}/a/000.png 0", f"{root}/b/000.png 1", f"{root}/a/link.png 0", f"{outside}/a/001.png 0"]
     (tmp_path / "in/list.txt").write_text("\n".join(lines) + "\n")
@@ -605,3 +607,11 @@ def test_all_of_a_file_is_read_whatever_its_length_is_said_to_be(place: Path, mo
         monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 999)))
         assert read_file(place / "open/long") == data
     assert b"MemTotal" in read_file("/proc/meminfo")
+
+
+def test_a_file_that_nobody_could_hold_is_refused_before_a_byte_is_read(place: Path) -> None:
+    """Its pictures are skipped with the reason; nothing is allocated for what it says it has."""
+    with open(place / "open/huge.png", "wb") as file:
+        file.truncate(50 << 30)
+    with reading_from(Confinement([place / "open"])), pytest.raises(OSError, match=r"it has 50.0 GiB; at most 1.5 are read"):
+        read_file(place / "open/huge.png")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -58,12 +57,12 @@ from digits.engines.training.setup import (
 )
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError, ProcessLost
+from digits.utils.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from digits.engines.pytorch.fabric import Fabric
 
 ONE_VALUE = "more than 1 value per channel"  # what torch's batch normalisation says of a batch of one
-OUT_OF_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 def train(run: TrainingRun) -> None:
@@ -192,13 +191,11 @@ def _advised(run: TrainingRun) -> Iterator[None]:
         yield
     except DigitsError:
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise out_of_memory(run, error) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(run, error) from error
         if broke_off(error):
             raise ProcessLost("the exchange between the processes of the training broke off") from error
-        if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
-            raise out_of_memory(run, error) from error
         if "out of bounds" in str(error) and isinstance(error, IndexError | RuntimeError):
             raise label_range(run, error) from error
         if isinstance(error, ValueError) and ONE_VALUE in str(error):

@@ -46,6 +46,7 @@ from digits.engines.training.setup import (
 from digits.engines.training.validation_samples import ValidationSamples
 from digits.errors import DigitsError, NetworkError, TrainingError
 from digits.utils.cores import usable_cores
+from digits.utils.memory import is_out_of_memory
 
 NO_WEIGHTS_ADVICE = (
     "Add a layer with weights if it is to learn; of layers of your own only those made with add_weight count, no tf.Variable."
@@ -184,9 +185,9 @@ def _advised(run: TrainingRun) -> Iterator[None]:
         yield
     except DigitsError:
         raise
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise out_of_memory(run, error) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(run, error) from error
         if isinstance(error, tf.errors.InvalidArgumentError) and any(words in str(error) for words in OUT_OF_BOUNDS):
             raise label_range(run, ValueError(str(error).splitlines()[0])) from error
         if own_frames(error):

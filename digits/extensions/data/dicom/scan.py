@@ -20,7 +20,7 @@ from digits.extensions.data.dicom import geometry
 from digits.extensions.data.dicom.pixels import kind_of
 from digits.extensions.data.dicom.reading import frames_of, read_header, unreadable, without_remarks
 from digits.extensions.data.dicom.slices import Slice
-from digits.extensions.data.files.listing import walk
+from digits.extensions.data.files.listing import tree
 from digits.extensions.data.files.names import below
 from digits.utils.confinement import Confinement
 
@@ -98,12 +98,12 @@ def is_below(path: str, folder: str) -> bool:
 
 
 def files_below(folder: Path, allowed: Confinement) -> Iterator[str]:
-    """All files, sorted within their folders; a file for itself. Raises Forbidden for one that may not be read."""
+    """All files, sorted within their folders; a file for itself. Raises Forbidden for a file or folder that may not be read."""
     allowed.resolve(folder)
     if folder.is_file():
         yield str(folder)
         return
-    for root, names in walk(folder, allowed.allows):
+    for root, _, names in tree(folder, allowed.allows, lambda path, _: allowed.resolve(path)):
         for name in names:
             path = os.path.join(root, name)
             allowed.resolve(path)

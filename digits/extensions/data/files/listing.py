@@ -103,7 +103,7 @@ def _look_each(
 
 def apart(root: str | os.PathLike[str], folders: Iterable[str | os.PathLike[str]]) -> Elsewhere:
     """For folders in `root` whose files are told apart, such as those of classes: where a link in one of them may not lead."""
-    siblings = (_place(path) for path in map(os.fspath, folders) if not os.path.islink(path))
+    siblings = (_place(os.fspath(path)) for path in folders if not os.path.islink(path))
     around = {*above(os.fspath(root)), _place(os.fspath(root))}
     return Elsewhere(frozenset(filter(None, around)), frozenset(filter(None, siblings)))
 
