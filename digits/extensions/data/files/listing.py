@@ -114,31 +114,19 @@ def pictures_below(
     may_read: MayRead | None = None,
     *,
     each: bool = False,
-<<<<<<< HEAD
     is_wanted: Callable[[str], bool] = is_image_file,
-) -> Iterator[str]:
-    """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
-    ending. `each`: of each folder in it, also of one that is a link to what another holds. `is_wanted` tells pictures by their
-    names."""
-    for root, _, names, special in _look(folder, each=each):
-        for name in names:
-            if is_wanted(name):
-                if may_read(path := os.path.join(root, name)):
-                    yield path
-=======
     refused: Refused = lambda path, reason: None,
     elsewhere: Elsewhere = NOWHERE,
 ) -> Iterator[str]:
     """Paths of all pictures below a folder that may be read, in a fixed order; files of other endings are counted in `others`, by
-    ending. `each`: of each folder in it, also of one that is a link to what another holds. `refused` is told of the folders that
-    are not entered; `elsewhere` (of `apart`) holds what is read by another name."""
+    ending. `each`: of each folder in it, also of one that is a link to what another holds. `is_wanted` tells pictures by their
+    names; `refused` is told of the folders that are not entered; `elsewhere` (of `apart`) holds what is read by another name."""
     looked = _look_each(folder, may_read, refused) if each else _look(folder, may_read, refused, elsewhere)
     for root, _, names, special in looked:
         for name in names:
-            if is_image_file(name):
+            if is_wanted(name):
                 if may_read is None or may_read(os.path.join(root, name)):
                     yield os.path.join(root, name)
->>>>>>> 9b93fafd (A folder is judged before it is listed, is read where it lies rather than by a link, and by none that leads above; what the system makes up is not read)
             elif others is not None:
                 others[os.path.splitext(name)[1].lower()] += 1
         if others is not None:
