@@ -30,6 +30,7 @@ PAUSES = {  # code of the warning: what was found, and what to do
     "disk-full": ("The disk was full", "Delete what you no longer need."),
     READ_ONLY: ("The job's folder could not be written", "See to mount options and permissions of the jobs directory."),
 }
+GOES_ON = "the work goes on by itself."  # what is advised to whoever waits for work, and not to whoever sent a request
 _STUCK: set[Path] = set()  # temporary files that could not be removed, because nothing could be written where they are
 _STUCK_LOCK = threading.Lock()
 DISK_WAS_FULL = "The disk was full; the job starts again now that there is free space."
@@ -215,9 +216,9 @@ def is_disk_full(error: BaseException) -> bool:
 def cannot_write(error: BaseException, path: Path) -> StorageError:
     """What an error that was met in writing `path` means: DiskFull and ReadOnly pass, any other does not."""
     if is_disk_full(error):
-        return DiskFull(f"No space left on the disk of {path.parent}.", advice="Free some space; the work goes on by itself.")
+        return DiskFull(f"No space left on the disk of {path.parent}.", advice=f"Free some space; {GOES_ON}")
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        advice = "Let it be written again (mount options, permissions); the work goes on by itself."
+        advice = f"Let it be written again (mount options, permissions); {GOES_ON}"
         return ReadOnly(f"{path} cannot be written: {error.strerror}.", advice=advice)
     return StorageError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.")
 

@@ -62,7 +62,8 @@ def readable_file(service: Service, text: str, field: str) -> Path:
     if not path.exists():
         raise FormErrors({field: [f"{path} does not exist on the server."]})
     if not path.is_file():
-        raise FormErrors({field: [f"{path} is a folder; a file is needed here."]})
+        what = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+        raise FormErrors({field: [f"{path} is {what}; a file is needed here."]})
     if not os.access(path, os.R_OK):
         raise FormErrors({field: [f"{path} cannot be read: permission denied for the user who runs digits."]})
     return path

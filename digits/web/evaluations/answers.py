@@ -22,7 +22,7 @@ from digits.service.models.snapshots import wanted_epoch
 from digits.storage.jobs.store import Job
 from digits.web.evaluations import predict
 from digits.web.evaluations.asked import asked_answering
-from digits.web.http import arguments
+from digits.web.http import arguments, audit
 from digits.web.http.access import needs
 from digits.web.http.request import current_user, describes, get_service, json_answer, may_edit
 
@@ -221,6 +221,7 @@ def _kept(model: Job, body: dict[str, Any], asked: dict[str, str], picture: byte
         about = kept.keep(get_service(), model, body, user=current_user(), asked=asked, picture=picture)
     except DigitsError as error:
         return {"not_kept": str(error)}
+    audit.note_what_stays()
     return {"kept": _with_addresses(model, about)}
 
 

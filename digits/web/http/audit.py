@@ -24,7 +24,8 @@ def record_login(action: str, user: str, by: str, **more: Any) -> None:
 
 def record_request(response: Response) -> Response:
     """After a request of somebody known to a route that changes something, refused ones too."""
-    if request.url_rule is None or not access.need_of_request().recorded or not g.get("user"):
+    wanted = access.need_of_request().recorded or g.get("leaves_something")
+    if request.url_rule is None or not wanted or not g.get("user"):
         return response
     audit.record(
         get_service(),
@@ -37,6 +38,11 @@ def record_request(response: Response) -> Response:
         status=response.status_code,
     )
     return response
+
+
+def note_what_stays() -> None:
+    """The request, of a route that usually leaves nothing, has left something (an answer that is kept): it is recorded."""
+    g.leaves_something = True
 
 
 def _jobs(response: Response) -> list[str]:

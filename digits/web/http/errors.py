@@ -17,12 +17,12 @@ from werkzeug.wrappers import Response
 
 from digits.domain.jobs import JOB_ID
 from digits.domain.query import QueryError
-from digits.errors import DigitsError, FormErrors, NotFound, PartlyDone, Unauthorized, Unavailable
+from digits.errors import DigitsError, DiskFull, FormErrors, NotFound, PartlyDone, Unauthorized, Unavailable
 from digits.service.damage import explained
 from digits.service.files.uploads import Misplaced
 from digits.service.jobs import InUse
 from digits.service.trash import find_trashed
-from digits.storage.files import cannot_write
+from digits.storage.files import GOES_ON, cannot_write
 from digits.utils.masking import masked
 from digits.web.connections import TooSlow
 from digits.web.http.access import NotFromHere
@@ -57,6 +57,8 @@ def answer_error(error: Exception) -> Any:
         error = NotFound("Nothing has so long a name.", advice="A part of a path has 255 bytes at most.")
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
         error = cannot_write(error, Path(str(error.filename or get_service().jobs_dir.path)))
+    if isinstance(error, DiskFull):
+        error.advice = error.advice.replace(GOES_ON, "then send the request again. Jobs go on by themselves.")
     if isinstance(error, OUTAGES):
         return _answer(_outage(error), Unavailable.status)
     if isinstance(error, Unauthorized) and not wants_json() and _is_page():

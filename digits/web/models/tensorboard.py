@@ -128,15 +128,12 @@ class TensorBoardProxy:
             connection.close()
             self._known.pop(ids, None)
             raise Busy("TensorBoard does not answer.", advice="Reload the page: it is started again if it ended.") from error
-        response = Response(_pieces(found), status=found.status, direct_passthrough=True)
+        response = Response(_Pieces(found, connection, self._slots), status=found.status, direct_passthrough=True)
         response.headers.clear()
         for name in TAKEN:
             for value in found.headers.get_all(name) or ():
                 response.headers.add(name, value)
         response.headers.add("Content-Security-Policy", RULE)
-        response.call_on_close(found.close)  # where TensorBoard ends the connection it alone holds the socket
-        response.call_on_close(connection.close)
-        response.call_on_close(self._slots.release)
         return response
 
 
@@ -148,9 +145,28 @@ def _request(connection: UnixConnection, rest: str) -> http.client.HTTPResponse:
     return connection.getresponse()
 
 
-def _pieces(found: http.client.HTTPResponse) -> Iterator[bytes]:
-    while piece := found.read(CHUNK):
-        yield piece
+class _Pieces:
+    """The body of an answer. The server closes it when it is sent or given up, also where nothing of it was read; what is
+    registered at a response that is passed through (`call_on_close`) would not be called."""
+
+    def __init__(
+        self, found: http.client.HTTPResponse, connection: http.client.HTTPConnection, slots: threading.BoundedSemaphore
+    ) -> None:
+        self._found = found
+        self._connection = connection
+        self._slots: threading.BoundedSemaphore | None = slots
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self._found.read(CHUNK):
+            yield piece
+
+    def close(self) -> None:
+        """Leave the place to the next request, once."""
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            self._found.close()  # where TensorBoard ends the connection it alone holds the socket
+            self._connection.close()
+            slots.release()
 
 
 def _not_running(ids: str, rest: str) -> Any:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from digits.domain.jobs import Kind, Status
 from digits.service import Service
+from digits.service.audit import audit_file
 from digits.service.evaluations import kept
 from digits.service.evaluations.code import Question, code_of
 from digits.storage.jobs.store import Job
@@ -50,9 +51,14 @@ def asked(client: FlaskClient, model: Job, monkeypatch: pytest.MonkeyPatch) -> A
     return ask
 
 
-def test_an_answer_of_the_page_has_an_address_that_gives_it_back(client: FlaskClient, model: Job, asked: Any) -> None:
+def test_an_answer_of_the_page_has_an_address_that_gives_it_back(
+    client: FlaskClient, model: Job, asked: Any, service: Service
+) -> None:
     assert "kept" not in asked(), "a script leaves nothing behind"
+    log = audit_file(service)
+    before = log.read_text() if log.exists() else ""
     found = asked(keep=1, snapshot_epoch="best")
+    assert log.read_text().removeprefix(before).count("answer.json") == 1, "what stays is in the audit log"
     about = found["kept"]
     assert about["url"] == f"/models/{model.id}?answer={about['key']}#test"
     assert (about["words"], about["name"]) == ("cat 97.30 %", "<i>a</i>.png")

@@ -115,3 +115,5 @@ def test_a_disk_that_cannot_be_written_is_said_and_is_no_fault(client: FlaskClie
     assert answer.status_code == code
     assert ("fault of digits" in answer.text) == (code == 500)
     assert "/srv/jobs" in answer.text or code == 500
+    assert ("send the request again" in answer.text) == (code != 500), "a request that was refused does not go on by itself"
+    assert "the work goes on" not in answer.text

@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from digits.domain.jobs import Kind
 from digits.domain.training import TrainingSpec
 from digits.service import Service
+from digits.web.models import tensorboard
 from digits.worker.tensorboard_server import QuietHandler
 from tests.builders import make_job
 
@@ -94,6 +95,45 @@ def test_the_proxy_reaches_nothing_but_its_socket(
     assert "accept" in sent
     assert not {"cookie", "authorization", "x-csrf-token", "x-forwarded-host"} & sent
     assert all(line.startswith("GET /") and line.endswith(" HTTP/1.1") and line.count(" ") == 2 for line in asked), asked
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+def test_each_answer_leaves_its_place_to_the_next(
+    client: FlaskClient, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """A page of TensorBoard sends as many requests as there are places; without a body, and unread, an answer is one, too."""
+
+    class Answering(QuietHandler):
+        protocol_version = protocol
+
+        def do_GET(self) -> None:
+            self.send_response(304 if "same" in self.path else 200)
+            if "same" not in self.path:
+                self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"" if "same" in self.path else b"hello")
+
+    monkeypatch.setattr(tensorboard, "WAIT_SECONDS", 0.0)
+    server = make_server(f"unix://{tmp_path / 's'}", 0, lambda *_: [], threaded=True, request_handler=Answering)
+    board = SimpleNamespace(ready=True, socket=str(tmp_path / "s"))
+    monkeypatch.setattr("digits.web.models.tensorboard.tensorboard.open_board", lambda *_, **__: board)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    proxy = tensorboard.TensorBoardProxy()
+    proxy._slots = threading.BoundedSemaphore(2)
+    client.application.view_functions["tensorboard.inside"] = proxy.answer
+    try:
+        for _ in range(4):
+            for path, read in (("data", True), ("data", False), ("same", True)):
+                with client.get(f"/tensorboard/{model}/{path}") as answer:
+                    assert answer.status_code == (304 if path == "same" else 200)
+                    assert not read or answer.get_data() == (b"" if path == "same" else b"hello")
+        open_ones = [client.get(f"/tensorboard/{model}/data") for _ in range(2)]
+        assert client.get(f"/tensorboard/{model}/data").status_code == 503
+        for one in open_ones:
+            one.close()
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_data_set_has_none(client: FlaskClient, service: Service) -> None:
