@@ -10,7 +10,7 @@ from digits.cli import print_json
 from digits.cli.options import jobs_dir_option, json_option, open_service
 from digits.cli.tables import find_job
 from digits.domain.jobs import Kind
-from digits.domain.metrics import value_text
+from digits.domain.metrics import gained_text, value_text
 from digits.service.models.comparison import comparison, find_runs
 
 
@@ -40,7 +40,7 @@ def _print(found: dict[str, Any]) -> None:
     runs, verdict = found["runs"], found["verdict"]
     click.echo(verdict["sentence"])
     if verdict["interval"] and verdict["p"] is not None:
-        low, high = (value_text(verdict["metric"], end) for end in verdict["interval"])
+        low, high = (gained_text(verdict["metric"], end) for end in verdict["interval"])
         click.echo(
             f"{verdict['metric']}: 95 % of the difference {low} to {high}, p {verdict['p']:.3g}, {verdict['samples']:,} pictures"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -81,6 +81,8 @@ def judge(lines: Sequence[Line], pictures: int, *, lower: bool, share: bool, swa
     """All pairs of lines, tested. `lower`: smaller values are better; `share`: values are parts of a whole, in [0, 1]. `swap`
     gives p of two runs by their columns (`resampling.swap_test`)."""
     found = [_test(lines, one, other, pictures, swap) for one, other in combinations(range(len(lines)), 2)]
+    if share:  # which differ by 1 at most
+        found = [replace(pair, interval=(max(pair.interval[0], -1.0), min(pair.interval[1], 1.0))) for pair in found]
     adjusted = significance.holm([pair.raw_p for pair in found])
     return [_concluded(pair, p, lines, pictures, lower, share) for pair, p in zip(found, adjusted, strict=True)]
 

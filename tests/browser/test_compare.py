@@ -112,3 +112,23 @@ def test_a_chart_is_taken_away_and_another_run_laid_over_it(
         content = waiting.value.path().read_bytes()
         assert content.startswith({"csv": b"curve,epoch,value\n", "svg": b"<svg", "png": b"\x89PNG"}[ending])
         assert ending != "csv" or b"training,1,2\n" in content or b"training,1,2.0\n" in content
+
+
+def test_a_comparison_that_is_opened_at_once_follows_its_runs(
+    page: Page, context: BrowserContext, web_server: RunningServer, models: list[str]
+) -> None:
+    """As after a sweep is started: nobody is told that nothing was kept, nor has to reload."""
+    service = web_server.service
+    name_yourself(context, web_server)
+    dataset = service.store.get(models[0]).dataset_id
+    values = {"dataset": dataset, "model_name": "later", "standard_networks": "lenet", "learning_rate": "0.3"}
+    later = create_models(service, "classification", values)[0]
+    page.goto(f"{web_server.url}/compare?ids={models[0]},{later.id}")
+    sentence = page.locator(".verdict-sentence")
+    expect(sentence).to_have_text("No verdict yet: 1 of 2 runs is done.")
+    row = page.locator("[data-runs] tr", has_text="later")
+    expect(row).not_to_contain_text("Done")
+    service.store.transition(later.id, Status.RUN)
+    service.store.transition(later.id, Status.DONE)
+    expect(sentence).to_contain_text("nothing was kept of the single validation pictures")
+    expect(row).to_contain_text("Done")

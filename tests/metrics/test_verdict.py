@@ -139,3 +139,16 @@ def test_equal_models_are_seldom_told_apart() -> None:
         )
         found += pairs[0].outcome != "unknown"
     assert found <= 0.05 * trials
+
+
+def test_shares_differ_by_one_at_most() -> None:
+    """Few pictures and seeds that lie apart: the interval is wide, and ends where a difference of shares does."""
+
+    def line(name: str, *counts: int) -> verdict.Line:
+        return verdict.Line(name, tuple(run_of(right(6, range(count))) for count in counts))
+
+    (pair,) = verdict.judge([line("A", 0, 6), line("B", 6, 1)], 6, lower=False, share=True)
+    assert pair.interval == (-1.0, 1.0)
+    (pair,) = verdict.judge([line("A", 0, 6), line("B", 6, 1)], 6, lower=False, share=False)
+    assert pair.interval[0] < -1
+    assert pair.interval[1] > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -79,12 +80,17 @@ def comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
     names = line_names(lines)
     decided, flips = judged(runs, lines, names)
     settings, metrics = settings_that_differ(runs), _metrics(runs)
+    measured = metrics.get(decided["metric"] or jobs[0].best_name, {})
+    same_data = len({_data_of(run) for run in runs}) == 1
     return {
         "runs": [_described(service, run, numbers[run.job.id]) for run in runs],
-        "lines": [{"name": name, "ids": [run.job.id for run in line]} for name, line in zip(names, lines, strict=True)],
+        "lines": [
+            {"name": name, "ids": [run.job.id for run in line], "best": best_of_line(line, measured).job.id}
+            for name, line in zip(names, lines, strict=True)
+        ],
         "settings": settings,
         "metrics": metrics,
-        "importance": importance(settings, metrics.get(decided["metric"] or jobs[0].best_name, {}).get("values", {})),
+        "importance": importance(settings, measured.get("values", {})) if same_data else {},
         "verdict": decided,
         "curves": {run.job.id: run.curves.as_json() for run in runs},
         "flips": flips,
@@ -154,6 +160,15 @@ def _cut_short(run: Compared) -> float | None:
 def _data_of(run: Compared) -> str:
     """What identifies the data: the hash of the records, where it is known."""
     return (run.info.content_hash if run.info else "") or run.job.dataset_id
+
+
+def best_of_line(line: Sequence[Compared], measured: Mapping[str, Any]) -> Compared:
+    """The run that stands for those that differ from it by their seed alone: the one with the best value of a metric (a row of
+    `metrics`), the first where that has no direction."""
+    values = {run.job.id: value for run in line if (value := measured.get("values", {}).get(run.job.id)) is not None}
+    pick = {"higher": max, "lower": min}.get(measured.get("better", ""))
+    best = pick(values, key=lambda job_id: values[job_id]) if pick and values else line[0].job.id
+    return next(run for run in line if run.job.id == best)
 
 
 def line_names(lines: Sequence[Sequence[Compared]]) -> list[str]:
@@ -304,14 +319,21 @@ def _notes(runs: Sequence[Compared]) -> list[str]:
 def judged(
     runs: Sequence[Compared], lines: Sequence[Sequence[Compared]], names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The verdict (`metric`, `sentence`, `p`, `interval`, `samples`, `pairs`, `missing`: ids without answers to single pictures)
-    and which pictures flipped between the best run and the second one."""
-    missing = [run.job.id for run in runs if run.pictures is None]
+    """The verdict (`metric`, `sentence`, `p`, `interval`, `samples`, `pairs`, `missing`: ids of ended runs without answers to
+    single pictures, `waiting`: of those that are not done yet) and which pictures flipped between the best run and the second
+    one, each the best of its seeds."""
+    unknown = [run for run in runs if run.pictures is None]
+    waiting = [run.job.id for run in runs if run.job.status.is_running]
+    missing = [run.job.id for run in unknown if not run.job.status.is_running]
     empty: dict[str, Any] = {"metric": "", "p": None, "interval": None, "samples": 0, "pairs": [], "missing": missing}
+    empty["waiting"] = waiting
     if len({_data_of(run) for run in runs}) > 1 or len({run.job.task for run in runs}) > 1:
         return {**empty, "sentence": "No verdict: the runs were not validated on the same pictures.", "missing": []}, {}
+    if any(run.job.status.is_running for run in unknown):
+        done = len(runs) - len(waiting)
+        return {**empty, "sentence": f"No verdict yet: {done} of {len(runs)} runs {'is' if done == 1 else 'are'} done."}, {}
     if missing:
-        names_of = [run.job.name for run in runs if run.pictures is None]
+        names_of = [run.job.name for run in unknown]
         more = f" and {len(names_of) - 3} others" if len(names_of) > 3 else ""
         sentence = f"No verdict yet: nothing was kept of the single validation pictures of {', '.join(names_of[:3])}{more}"
         return {**empty, "sentence": f"{sentence}; evaluate on the validation split."}, {}
@@ -320,7 +342,8 @@ def judged(
     wished = {run.job.best_name for run in runs}
     metric = next(iter(wished)) if len(wished) == 1 else DECIDING.get(runs[0].job.task, "")
     try:
-        return _judged(keys, grouping, tuple(names), metric, tasks.recorded(runs[0].job.task).name)
+        found, flips = _judged(keys, grouping, tuple(names), metric, tasks.recorded(runs[0].job.task).name)
+        return {**found, "waiting": waiting}, flips
     except DigitsError as error:
         return {**empty, "sentence": f"No verdict: {error}"}, {}
 
@@ -374,7 +397,14 @@ def _judged(
         "stride": max(int(one.about.get("stride", 1)) for one in kept),
         "missing": [],
     }
-    before, after = grouping[shown.first][0], grouping[shown.second][0]
+    best_run = min if lower else max
+
+    def standing(group: Sequence[int]) -> int:
+        """The best of a line's seeds, whose pictures are shown; NaN is never the best."""
+        known = [n for n in group if math.isfinite(measured[n].value)]
+        return best_run(known or group[:1], key=lambda n: measured[n].value)
+
+    before, after = standing(grouping[shown.first]), standing(grouping[shown.second])
     return found, _flips(metric, records, chosen[before], chosen[after], (before, after), lower)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import digits
-from digits.domain.metrics import PERCENT, facts, value_text
+from digits.domain.metrics import PERCENT, facts, gained_text, value_text
 from digits.errors import DigitsError
 from digits.service import Service
 from digits.service.datasets.explore import picture
@@ -112,7 +112,7 @@ def of_comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
     ]
     told = [("Metric", facts(verdict["metric"]).title), ("Validation pictures compared", f"{verdict['samples']:,}")]
     if verdict["p"] is not None and verdict["interval"]:
-        low, high = (value_text(verdict["metric"], end) for end in verdict["interval"])
+        low, high = (gained_text(verdict["metric"], end) for end in verdict["interval"])
         told += [("Difference, 95 % interval", f"{low} to {high}"), ("p (Holm)", f"{verdict['p']:.3g}")]
     return {
         "title": "Comparison",
@@ -132,9 +132,9 @@ def of_comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _strips(service: Service, jobs: Sequence[Job], lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The last validation of the first run of each line, some of them to a table."""
+    """The last validation of the best run of each line, some of them to a table."""
     by_id = {job.id: job for job in jobs}
-    named = [(line["name"], job := by_id[line["ids"][0]], _frames(service, job)) for line in lines]
+    named = [(line["name"], job := by_id[line["best"]], _frames(service, job)) for line in lines]
     parts = [named[at : at + MOST_COLUMNS] for at in range(0, len(named), MOST_COLUMNS)]
     return [strip for part in parts if (strip := strip_of_models(service, part))]
 

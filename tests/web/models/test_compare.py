@@ -128,6 +128,31 @@ def test_the_better_of_two_is_named_with_its_reasons(client: FlaskClient, servic
     assert "http" not in report.replace("http-equiv", "")
     said = CliRunner().invoke(group, ["compare", worse, better, "--jobs-dir", str(service.jobs_dir.path)])
     assert "is better than A." in said.output, said.output
+    assert " points to +" in said.output, "a difference of shares is of percentage points"
+
+
+def test_runs_that_are_not_done_yet_are_waited_for_and_not_missed(client: FlaskClient, service: Service, dataset: Job) -> None:
+    """As where a sweep opens its comparison at once: nothing was kept, because nothing has happened."""
+    known = {"dataset": dataset.id, "standard_networks": "lenet", "framework": "pytorch"}
+    form = {**known, "model_name": "later", "learning_rate": "0.3"}
+    later = client.post("/models/images/classification.json", data=form).get_json()["id"]
+    first = train(client, service, dataset, range(60), model_name="A", learning_rate="0.1")
+    verdict = compared(client, first, later)["verdict"]
+    assert verdict["sentence"] == "No verdict yet: 1 of 2 runs is done."
+    assert (verdict["missing"], verdict["waiting"]) == ([], [later])
+    second = train(client, service, dataset, range(20), model_name="B", learning_rate="0.2")
+    verdict = compared(client, first, second)["verdict"]
+    assert (verdict["missing"], verdict["waiting"], verdict["p"] is None) == ([], [], False)
+
+
+def test_the_best_of_its_seeds_stands_for_a_line(client: FlaskClient, service: Service, dataset: Job) -> None:
+    other = train(client, service, dataset, range(90), model_name="A", learning_rate="0.1")
+    wrong = (range(60), range(20), range(40))
+    seeds = [train(client, service, dataset, one, model_name=f"B{n}", random_seed=n) for n, one in enumerate(wrong)]
+    found = compared(client, other, *seeds)
+    assert [line["best"] for line in found["lines"]] == [other, seeds[1]]
+    assert [found["runs"][n]["id"] for n in found["flips"]["runs"]] == [other, seeds[1]]
+    assert found["flips"]["gained_total"] == 70, "of the best seed, of which 20 are wrong, and 90 of the other run"
 
 
 def test_three_pictures_tell_nothing(client: FlaskClient, service: Service, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -148,6 +173,7 @@ def test_runs_on_different_pictures_get_no_verdict(
     assert found["verdict"]["p"] is None
     assert "may be compared" in found["notes"][0]
     assert found["metrics"]["accuracy"]["best"] == []
+    assert found["importance"] == {}
 
 
 def test_a_run_whose_pictures_were_not_kept_is_named(client: FlaskClient, service: Service, dataset: Job) -> None:

@@ -3,6 +3,7 @@
 
 import { drawCurves, parallel, strokeOf } from "../charts/compare_charts.js";
 import { drawAlways } from "../charts/theme_plot.js";
+import { listStream } from "../live/live.js";
 import { CardBoard } from "../overlay/card_board.js";
 import { el, find, table } from "../parts/elements.js";
 import { compact, duration, fileSize, number } from "../parts/format.js";
@@ -10,6 +11,7 @@ import { below, request, url } from "../parts/request.js";
 
 const STRIPS_AT_ONCE = 8;
 const MOST_CLASS_ROWS = 40;
+const AGAIN_MS = 3000; // after which a run that goes on is read again
 
 const page = find("[data-compare]");
 const phase = find("#compare-phase", page, HTMLSelectElement);
@@ -28,6 +30,22 @@ function shown(row, value) {
   if (value === null || value === undefined) return "–";
   return row?.unit === "%" ? `${number(value * 100)} %` : `${number(value)}${row?.unit ? ` ${row.unit}` : ""}`;
 }
+
+/**
+ * The ends of an interval of a difference: of shares in percentage points.
+ * @param {any} row of the metrics
+ * @param {number[]} ends
+ */
+function interval(row, [low, high]) {
+  if (row?.unit === "%") return `${number(low * 100)} and ${number(high * 100)} percentage points`;
+  return `${shown(row, low)} and ${shown(row, high)}`;
+}
+
+/** @param {any} line with the run that stands for its seeds */
+const standing = (line, /** @type {any} */ found) => {
+  const run = found.runs.find((/** @type {any} */ one) => one.id === line.best);
+  return line.ids.length > 1 ? `seed ${plain(run.seed)}, the best of ${line.ids.length}` : "";
+};
 
 /** @param {any} value */
 const plain = (value) => (value === null || value === undefined || value === "" ? "–" : String(value).slice(0, 300));
@@ -54,11 +72,12 @@ function drawVerdict(found) {
   const metric = found.metrics[verdict.metric];
   const parts = [el("h2", { class: "visually-hidden" }, "Verdict"), el("p", { class: "verdict-sentence" }, verdict.sentence)];
   if (verdict.p !== null && verdict.interval) {
-    const [low, high] = verdict.interval.map((/** @type {number} */ end) => shown(metric, end));
     const pair = verdict.compared.map((/** @type {number} */ n) => found.lines[n].name);
     const words =
-      `${metric?.title ?? verdict.metric} of ${pair[1]} less that of ${pair[0]}: between ${low} and ${high} (95 %), ` +
-      `p = ${verdict.p < 0.001 ? "less than 0.001" : number(verdict.p)}, on the same ${
+      `${metric?.title ?? verdict.metric} of ${pair[1]} less that of ${pair[0]}: between ${
+        interval(metric, verdict.interval)
+      } (95 %), ` +
+      `p ${verdict.p < 0.001 ? "less than 0.001" : `= ${number(verdict.p)}`}, on the same ${
         compact(verdict.samples)
       } validation pictures.`;
     const many = verdict.pairs.length > 1 ? ` Counted for ${verdict.pairs.length} comparisons (Holm).` : "";
@@ -90,7 +109,7 @@ function evaluateButton(ids) {
       for (const id of ids) {
         await request(`/models/${id}/evaluate.json`, { method: "POST", data: { split: "val", snapshot_epoch: "best" } });
       }
-      note.textContent = "The evaluations are under way; reload this page when they are done.";
+      note.textContent = "The evaluations are under way; this page follows when they are done.";
     } catch (error) {
       button.disabled = false;
       note.textContent = /** @type {Error} */ (error).message;
@@ -123,11 +142,16 @@ function drawTables(found) {
       ? table([...heads(found, "Metric"), "Baseline"], metrics.map(row), Boolean)
       : el("p", { class: "muted" }, "Nothing was validated."),
   );
-  const firsts = found.lines.map((/** @type {any} */ line) => line.ids[0]);
+  const left = names.length - ordered.length;
+  if (left > 0) {
+    find("[data-metrics]", page).append(
+      el("p", { class: "muted" }, `Of the metrics of single classes ${MOST_CLASS_ROWS} are shown and ${compact(left)} are not.`),
+    );
+  }
   const settings = Object.entries(found.settings).filter(([name]) => name !== "random_seed").map((
     [name, values],
-  ) => [name, ...firsts.map((/** @type {string} */ id) => plain(values[id]))]);
-  const lineHeads = found.lines.map((/** @type {any} */ line) => el("a", { href: jobUrl(line.ids[0]) }, line.name));
+  ) => [name, ...found.lines.map((/** @type {any} */ line) => plain(values[line.best]))]);
+  const lineHeads = found.lines.map((/** @type {any} */ line) => el("a", { href: jobUrl(line.best) }, line.name));
   find("[data-settings]", page).replaceChildren(
     settings.length
       ? table(["Setting", ...lineHeads], settings.map(row), Boolean)
@@ -158,7 +182,7 @@ function drawLegend(found) {
       "li",
       {},
       el("span", { class: "compare-mark", style }),
-      el("a", { href: jobUrl(line.ids[0]) }, `${line.name}${seeds}`),
+      el("a", { href: jobUrl(line.best), title: standing(line, found) }, `${line.name}${seeds}`),
     );
   }));
 }
@@ -167,8 +191,10 @@ function drawLegend(found) {
 function drawSweep(found) {
   const metric = found.verdict.metric || found.runs.find((/** @type {any} */ run) => run.best)?.best.name || "";
   const settings = Object.keys(found.settings).filter((name) => name !== "random_seed");
-  if (found.lines.length < 3 || !settings.length || !found.metrics[metric]) return;
-  find("[data-sweep]", page).hidden = false;
+  const data = new Set(found.runs.map((/** @type {any} */ run) => run.dataset_hash || run.dataset_id));
+  const told = found.lines.length >= 3 && settings.length && found.metrics[metric] && data.size === 1;
+  find("[data-sweep]", page).hidden = !told; // on different data no setting is what made the difference
+  if (!told) return;
   const bars = Object.entries(found.importance).flatMap(([name, share]) => [
     el("span", {}, name),
     el("span", { class: "importance-bar", style: `width: ${Math.round(share * 100)}%` }),
@@ -191,6 +217,7 @@ function drawSweep(found) {
 /** @param {any} found */
 function drawFlips(found) {
   const { flips } = found;
+  find("[data-flips]", page).hidden = true;
   if (!flips.runs || !(flips.gained_total + flips.lost_total)) return;
   const [one, other] = flips.runs.map((/** @type {number} */ n) => found.runs[n]);
   const row = found.metrics[found.verdict.metric];
@@ -213,6 +240,7 @@ function drawFlips(found) {
       "div",
       {},
       el("h3", {}, `${title} (${compact(total)})`),
+      total > list.length ? el("p", { class: "muted" }, `The ${list.length} that changed most.`) : "",
       list.length ? el("ul", { class: "flip-cards" }, ...list.map(card)) : el("p", { class: "muted" }, "None."),
     );
   const box = find("[data-flips]", page);
@@ -244,14 +272,15 @@ async function drawStrips(found) {
     more.hidden = !left;
     more.textContent = `Show the next ${Math.min(left, STRIPS_AT_ONCE)} of ${left}`;
     for (const line of lines) {
-      const run = found.runs.find((/** @type {any} */ one) => one.id === line.ids[0]);
+      const run = found.runs.find((/** @type {any} */ one) => one.id === line.best);
+      const which = standing(line, found);
       const set = await request(`/models/${run.id}/samples.json`).catch(() => null);
       if (!set?.samples?.length || !set.frames.length) continue;
       section.hidden = false;
       const root = el(
         "div",
         { class: "strip-row" },
-        el("h3", {}, line.name),
+        el("h3", {}, which ? `${line.name} (${which})` : line.name),
         el("div", { class: "sample-legend", "data-samples-legend": "" }),
         el("div", { class: "sample-cards", "data-samples-cards": "" }),
       );
@@ -270,30 +299,80 @@ async function drawStrips(found) {
       const frame = await request(`/models/${strip.id}/samples/${strip.frames[at].step}.json`).catch(() => null);
       if (frame && strip.at === at) await strip.board.show(frame.samples);
     }));
-  slider.addEventListener("input", () => {
+  slider.oninput = () => {
     find("[data-strip-at]", page).textContent = slider.value === "1" ? "last" : `${Math.round(Number(slider.value) * 100)} %`;
     show();
-  });
-  more.addEventListener("click", add);
+  };
+  more.onclick = add;
+  section.hidden = true;
+  place.replaceChildren();
   await add();
 }
 
-try {
-  const found = await request(below(page.dataset.compare ?? ""));
-  drawVerdict(found);
+const options = () => ({ phase: phase.value, x: over.value, smoothing: Number(smoothing.value), log: log.checked });
+const box = find("[data-charts]", page);
+/** @type {any} */
+let found = null;
+let striped = "";
+
+/** @returns {Promise<any>} */
+function draw() {
+  drawLegend(found);
+  drawSweep(found);
+  return drawCurves(box, found, options()).catch((error) => box.replaceChildren(el("p", { class: "muted" }, error.message)));
+}
+
+/** Read the runs, and draw what is new of them. */
+async function load() {
+  const before = JSON.stringify(found?.verdict);
+  found = await request(below(page.dataset.compare ?? ""));
+  if (JSON.stringify(found.verdict) !== before) drawVerdict(found); // which is read aloud
   drawTables(found);
   drawFlips(found);
-  const options = () => ({ phase: phase.value, x: over.value, smoothing: Number(smoothing.value), log: log.checked });
-  const box = find("[data-charts]", page);
-  const draw = () => {
-    drawLegend(found);
-    drawSweep(found);
-    return drawCurves(box, found, options()).catch((error) => box.replaceChildren(el("p", { class: "muted" }, error.message)));
+}
+
+/** The samples, again once another run is done. */
+async function drawNewStrips() {
+  const ended = found.runs.filter((/** @type {any} */ run) => !found.verdict.waiting.includes(run.id));
+  const now = ended.map((/** @type {any} */ run) => run.id).join();
+  if (now === striped) return;
+  striped = now;
+  await drawStrips(found);
+}
+
+/** Runs that go on, and evaluations that the verdict waits for, are read again when their rows change. */
+function follow() {
+  let due = 0;
+  const readAgain = async () => {
+    due = 0;
+    try {
+      await load();
+      await draw();
+      await drawNewStrips();
+    } catch {
+      // the next change tries again
+    }
   };
+  const again = () => {
+    due ||= setTimeout(readAgain, AGAIN_MS);
+  };
+  const ids = new Set(found.runs.map((/** @type {any} */ run) => run.id));
+  listStream({
+    onJob: (row) => {
+      const waits = found.verdict.waiting.includes(row.id) || (row.type === "evaluation" && found.verdict.missing.length);
+      if (waits || (ids.has(row.id) && row.running)) again();
+    },
+    onReset: again,
+  });
+}
+
+try {
+  await load();
   for (const input of [phase, over, smoothing, log]) input.addEventListener("input", draw);
   drawAlways(draw);
   page.removeAttribute("aria-busy");
-  await drawStrips(found);
+  follow();
+  await drawNewStrips();
 } catch (error) {
   find("[data-verdict]", page).replaceChildren(
     el("p", { class: "alert alert-danger mb-0", role: "alert" }, /** @type {Error} */ (error).message),
