@@ -37,6 +37,10 @@ class BadRequest(DigitsError):
     status = 400
 
 
+class UnknownOrder(BadRequest):
+    """A list is to be sorted by what there is not, as a column of older versions; the list itself can be had."""
+
+
 class PartlyDone(BadRequest):
     """Some of what was requested is refused, the rest is done; `done` is what the answer says of that."""
 

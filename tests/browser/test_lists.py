@@ -82,6 +82,17 @@ def test_the_address_is_the_view(page_of_models: Page, context: BrowserContext, 
     expect(page.locator("thead")).not_to_contain_text("learning_rate")
 
 
+@pytest.mark.parametrize("gone", ["sort=-setting.nothing", "sort=-history", "metric=nothing", "sort=-best&metric=nothing"])
+def test_an_order_that_is_gone_is_left_and_the_rest_of_the_address_holds(
+    page_of_models: Page, web_server: RunningServer, gone: str
+) -> None:
+    page = page_of_models
+    page.goto(f"{web_server.url}/models?query=network:alexnet&{gone}")
+    expect(page.locator("#toasts")).to_contain_text("They are in the usual order.")
+    expect(page.locator("tbody tr[data-id]")).to_have_count(3)
+    expect(page).to_have_url(f"{web_server.url}/models?query=network%3Aalexnet")
+
+
 def test_an_error_is_marked_where_it_is_and_names_are_completed(page_of_models: Page) -> None:
     page, box = page_of_models, page_of_models.locator("[data-search]")
     box.fill("lenet acuracy>0.5")

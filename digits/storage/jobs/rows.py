@@ -15,7 +15,7 @@ from digits.domain.datasets import left_out
 from digits.domain.jobs import Kind, Status
 from digits.domain.metrics import HIGHER, LOWER, facts
 from digits.domain.query import MOST_TERMS, MetricName, Vocabulary, parse, shortened
-from digits.errors import BadRequest
+from digits.errors import BadRequest, UnknownOrder
 from digits.storage.jobs.query import SHORTEST_ID_PART, alphabetic, conditions_of, contains, elapsed, sorted_by, tagged
 from digits.storage.jobs.tables import JobRow, OutputRow
 
@@ -104,6 +104,7 @@ class Job:
         return self.status.css if self.status_words == self.status.word else "warning"
 
 
+SORTABLE = "Columns, and what a list is sorted by for each, are listed at /jobs/columns.json."
 JOB_FIELDS = tuple(f.name for f in fields(Job))
 
 
@@ -261,7 +262,7 @@ def metric_of(name: str, vocabulary: Vocabulary) -> MetricName | None:
     """The metric of that name; None for an empty one. Raises BadRequest."""
     found = vocabulary.metric(name) if name else None
     if name and found is None:
-        raise BadRequest(f"There is no metric {shortened(name)}.", advice=vocabulary.proposal(name, of_metrics=True))
+        raise UnknownOrder(f"There is no metric {shortened(name)}.", advice=vocabulary.proposal(name, of_metrics=True))
     return found
 
 
@@ -275,13 +276,13 @@ def _sort_column(statement: Select[Any], sort: str) -> tuple[Select[Any], Any]:
     if not sort.startswith("output:"):
         columns = {name: getattr(JobRow, name) for name in JOB_FIELDS if not isinstance(getattr(JobRow, name).type, JSON)}
         if sort not in columns:
-            raise BadRequest(f"Jobs cannot be sorted by {shortened(sort)}.", advice=f"Columns are {', '.join(columns)}.")
+            raise UnknownOrder(f"Jobs cannot be sorted by {shortened(sort)}.", advice=SORTABLE)
         column = columns[sort]
         return statement, alphabetic(column) if isinstance(column.type, String) else column
     name, _, tail = sort.removeprefix("output:").rpartition(":")
     name, _, phase = name.rpartition(":")
     if tail not in ("last", "min", "max", "best"):
-        raise BadRequest(f"Jobs cannot be sorted by {sort!r}.", advice="Write output:NAME:train or val:last, min, max or best.")
+        raise UnknownOrder(f"Jobs cannot be sorted by {shortened(sort)}.", advice=SORTABLE)
     output = aliased(OutputRow)
     joined = and_(output.job_id == JobRow.id, output.name == name, output.phase == phase)
     return statement.outerjoin(output, joined), getattr(output, tail)

@@ -180,6 +180,13 @@ export class JobTable {
       this.draw();
     } catch (error) {
       if (this.loading !== wanted) return;
+      const order = usual().sort;
+      const { value } = /** @type {import("./request.js").RequestError} */ (error);
+      const isUsual = String(this.view.sort) === String(order) && !this.view.metric;
+      if (value?.error?.type === "UnknownOrder" && !isUsual) { // e.g. of an old link, the rest of which holds
+        toast(`${value.error.message} They are in the usual order.`);
+        return this.show({ sort: order, metric: "" }, { replace: true });
+      }
       if (!this.box.mark(error)) toast(/** @type {Error} */ (error).message, "error");
     }
   }
