@@ -205,6 +205,14 @@ class StatusHistory:
                 self.entries.pop()
         self.entries.append((status, at))
 
+    def work(self) -> tuple[float, float | None]:
+        """Seconds of all runs that have ended, and since when the one that goes on runs (None: none does). A run that ended
+        before it began, by a clock that was set back, counts nothing."""
+        ends = [at for _, at in self.entries[1:]]
+        runs = [end - at for (status, at), end in zip(self.entries, ends, strict=False) if status == Status.RUN]
+        since = self.entries[-1][1] if self.current == Status.RUN else None
+        return sum(max(0.0, seconds) for seconds in runs), since
+
     def to_json(self) -> list[list[object]]:
         return [[str(status), at] for status, at in self.entries]
 

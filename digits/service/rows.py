@@ -124,8 +124,8 @@ def _more(job: Job, dataset: Job | None, references: int) -> dict[str, Any]:
 @functools.cache
 def row_keys() -> frozenset[str]:
     """The keys that every row has beside its outputs."""
-    empty = dict.fromkeys(JOB_FIELDS, "") | {"status": Status.INIT, "created": 0.0, "progress": 0.0, "summary": {}}
-    missing = dict.fromkeys(("deleted", "started", "finished", "eta", "best_value", "best_epoch"))
+    empty = dict.fromkeys(JOB_FIELDS, "") | {"status": Status.INIT, "created": 0.0, "worked": 0.0, "progress": 0.0, "summary": {}}
+    missing = dict.fromkeys(("deleted", "started", "finished", "running_since", "eta", "best_value", "best_epoch"))
     return frozenset(row_dict(Job(**{**empty, **missing})))  # type: ignore[arg-type]
 
 

@@ -165,6 +165,14 @@ class JobFolder:
         except (StorageError, AttributeError):
             return ""
 
+    def last_sign(self) -> float:
+        """When a worker was last seen to live, by the time of its files; 0: never."""
+        found = 0.0
+        for file in (self.heartbeat_file, self.events_file):
+            with contextlib.suppress(OSError):
+                found = max(found, file.stat().st_mtime)
+        return found
+
     def silent(self) -> str:
         """In words which processes of the worker show no sign of life, or hold up the others; empty: none."""
         try:

@@ -34,9 +34,11 @@ class JobRows:
         self.store = store
         self.unsaved: set[str] = set()
 
-    def transition(self, job_id: str, to: Status, *, expected: Iterable[Status] = (), **columns: Any) -> Job:
+    def transition(
+        self, job_id: str, to: Status, *, expected: Iterable[Status] = (), at: float | None = None, **columns: Any
+    ) -> Job:
         """`JobStore.transition`, kept in the folder too."""
-        job = self.store.transition(job_id, to, expected=expected, **columns)
+        job = self.store.transition(job_id, to, expected=expected, at=at, **columns)
         self._save(job)
         return job
 

@@ -223,7 +223,7 @@ class Supervisor:
             self._unnamed.add(job.id)
             return
         if worker is None:
-            self._judge(job, *self._absence(job))
+            self._judge(job, *self._absence(job), at=self._last_sign(job))
             return
         self.store.update(job.id, attempt=worker.attempt, **worker.columns)
         logger.info("Adopted the worker%s, which goes on.", where_it_runs(worker), extra={"job_id": job.id})
@@ -236,6 +236,13 @@ class Supervisor:
             return Stop.COPY, f"it ran in {where}"
         stopped = self._attempts_left.get(job.id) == job.attempt
         return Stop.SERVER if stopped else Stop.NO, self.executor.describe_absence(job.id)
+
+    def _last_sign(self, job: Job) -> float:
+        """When a worker that ended while no server looked was seen last: what came after is no work. Within the run, whatever the
+        clock said."""
+        now = time.time()
+        since = now if job.running_since is None else job.running_since
+        return min(now, max(since, self.jobs_dir.folder(job.id).last_sign()))
 
     def _name_workers(self) -> None:
         for job_id in list(self._unnamed):
@@ -284,10 +291,10 @@ class Supervisor:
         result = requeued(job, "Another worker had the job; it starts again.", "another worker had it")
         self.rows.transition(job.id, result.status, **result.columns)
 
-    def _judge(self, job: Job, stop: Stop, reason: str) -> None:
+    def _judge(self, job: Job, stop: Stop, reason: str, at: float | None = None) -> None:
         result = outcome_of(job, self.summaries.finish(job.id), self.jobs_dir.folder(job.id), stop, reason, self.executor.log)
         columns = {**result.columns, **result_facts(job, self.jobs_dir.folder(job.id), result.status)}
-        row = self.rows.transition(job.id, result.status, expected=[Status.RUN], pid=0, **columns)
+        row = self.rows.transition(job.id, result.status, expected=[Status.RUN], at=at, pid=0, **columns)
         if row.status == Status.DONE:
             with suppress(OSError):
                 self.jobs_dir.folder(job.id).finish_file.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -134,6 +135,29 @@ class JobStoreContract:
         assert done.history == [["I", 1001.0], ["W", 2000.0], ["R", 2010.0], ["D", 2020.0]]
         again = store.transition(job_id, Status.WAIT, at=2030.0)
         assert (again.started, again.finished) == (2010.0, None)
+
+    def test_a_job_lasts_as_long_as_it_runs(self, store: JobStore) -> None:
+        """Extended, resumed or queued again: neither waiting nor the time until somebody asked for more is work."""
+        job_id = self.insert(store, 1).id
+        moves = [(Status.RUN, 2000), (Status.DONE, 2007), (Status.WAIT, 2100), (Status.RUN, 2104), (Status.ERROR, 2106)]
+        for to, at in moves:
+            store.transition(job_id, to, at=float(at))
+        queued = store.transition(job_id, Status.WAIT, at=2200.0)
+        assert (queued.worked, queued.running_since, queued.elapsed) == (9.0, None, 9.0)
+        assert [job.id for job in store.query(JobQuery(query="duration=9s")).jobs] == [job_id]
+        now = time.time()
+        running = store.transition(job_id, Status.RUN, at=now - 100)
+        assert (running.worked, running.running_since) == (9.0, now - 100)
+        assert 109 <= running.elapsed < 169
+        assert [job.id for job in store.query(JobQuery(query="duration>=109s duration<169s")).jobs] == [job_id]
+
+    def test_no_duration_is_negative(self, store: JobStore) -> None:
+        """Of a clock that was set back within a run, and of one that will have been."""
+        job_id, now = self.insert(store, 1).id, time.time()
+        for to, at in ((Status.RUN, now), (Status.WAIT, now - 500), (Status.RUN, now + 1000)):
+            row = store.transition(job_id, to, at=at)
+        assert row.elapsed == 0.0
+        assert [job.id for job in store.query(JobQuery(query="duration=0s")).jobs] == [job_id]
 
     def test_a_move_that_is_not_legal_or_not_expected_changes_nothing(self, store: JobStore) -> None:
         made = self.insert(store, 1)
@@ -318,11 +342,9 @@ class JobStoreContract:
         """Empty values come last, whichever way it is sorted."""
         first = self.insert(store, 1, name="Flowers 50%", kind=Kind.DATASET)
         second = self.insert(
-            store, 2, name="ships 50", task="classification", status="D", owner="me", network="z", started=1.0, finished=2.0
+            store, 2, name="ships 50", task="classification", status="D", owner="me", network="z", started=1.0, worked=1.0
         )
-        third = self.insert(
-            store, 3, name="c", group="g", status="R", network="a", started=1.0, finished=9.0, dataset_id=first.id
-        )
+        third = self.insert(store, 3, name="c", group="g", status="R", network="a", started=1.0, worked=8.0, dataset_id=first.id)
         for job, last in ((second, 0.5), (third, 1.5)):
             store.put_outputs(job.id, [output(job.id, last=last)])
         page = store.query(query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -47,6 +48,29 @@ def test_a_run_lasts_as_long_as_it_lasts(world: World, monkeypatch: pytest.Monke
     assert (world.get(done).started, world.get(done).finished) == (before.started, before.finished)
     found = world.service.store.query(JobQuery(sort="elapsed")).jobs
     assert [one.id for one in found] == [job.id, done.id]
+
+
+def test_the_time_in_which_no_server_ran_is_no_work(world: World) -> None:
+    """A worker was killed, with the server, an hour ago: what came after is not counted."""
+    job = world.job(steps=10_000, seconds=0.02)
+    first = world.supervise()
+    world.until(lambda: world.get(job).progress > 0)
+    process = world.workers()[job.id].process
+    first.close()
+    assert process is not None
+    process.kill()
+    process.wait()
+    row, folder = world.get(job), world.service.folder(job.id)
+    assert row.running_since is not None
+    world.service.store.update(job.id, running_since=row.running_since - HOUR, history=[["R", row.running_since - HOUR]])
+    for file in (folder.heartbeat_file, folder.events_file):
+        os.utime(file, (time.time() - HOUR,) * 2)
+    world.supervise()
+    world.until(lambda: world.get(job).attempt == 2)
+    assert world.get(job).elapsed < 60
+    world.service.store.request_action(job.id, Action.ABORT)
+    (row,) = world.until_ended(job)
+    assert 0 < row.elapsed < 60
 
 
 def deleted(world: World, days: float) -> str:

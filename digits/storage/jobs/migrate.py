@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from digits.errors import StorageError
 from digits.storage.jobs.tables import Base, CounterRow
 
-VERSION = "0007"  # the newest of migrations/versions; versions are numbered without gaps
+VERSION = "0008"  # the newest of migrations/versions; versions are numbered without gaps
 SEQUENCE_ID = 1
 REPAIR = (
     "`digits doctor --repair` puts the damaged file aside and reads the jobs from their folders, as `digits jobs reindex` does;"

@@ -259,8 +259,10 @@ def _number_column(term: Term, name: str, value: Value) -> Condition:
 
 
 def elapsed() -> ColumnElement[float]:
-    """Seconds of work so far; nothing before the first start."""
-    return func.coalesce(JobRow.finished, time.time()) - JobRow.started
+    """Seconds of work so far, as `Job.elapsed`; nothing before the first start."""
+    running = literal(time.time()) - JobRow.running_since
+    current = case((running > 0, running), else_=0.0)  # nothing where the clock was set back, or none runs
+    return case((JobRow.started.is_not(None), JobRow.worked + current))
 
 
 def _time(term: Term, name: str, value: Value) -> Condition:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from digits.domain.jobs import StatusHistory
 from digits.errors import StorageError
 from digits.storage.folders import JobFolder, JobsDir
 from digits.storage.jobs.store import Job, JobStore
@@ -100,4 +101,8 @@ def _state(folder: JobFolder) -> dict[str, Any]:
     state = folder.state()
     if not isinstance(deleted := state.get("deleted"), int | float) or not math.isfinite(deleted):
         state.pop("deleted", None)
+    try:
+        StatusHistory.from_json(state.get("history"))
+    except (TypeError, ValueError):
+        state.pop("history")
     return {name: state[name] for name in STATE_COLUMNS if name in state}

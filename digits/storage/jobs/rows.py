@@ -69,11 +69,13 @@ class Job:
     summary: dict[str, Any]
     sweep: str = ""
     fold: str = ""
+    worked: float = 0.0
+    running_since: float | None = None
 
     @property
     def elapsed(self) -> float:
-        """Seconds of work so far, 0 before the first start, and where the clock was set back meanwhile."""
-        return max(0.0, (self.finished or time.time()) - self.started) if self.started else 0.0
+        """Seconds of work so far: those of all its runs, without the times in which it waited (`query.elapsed`)."""
+        return self.worked + (max(0.0, time.time() - self.running_since) if self.running_since is not None else 0.0)
 
     @property
     def left_out(self) -> dict[str, Any] | None:

@@ -451,7 +451,8 @@ class JobStore(JobReader):
         """Move to another state and set `columns` with it.
 
         Raises Conflict when the job is not in one of `expected` (default: any state from which the move is legal).
-        `started` is set by the first run, `finished` by every final state, progress becomes 1 with `D`.
+        `started` is set by the first run, `finished` by every final state, `worked` and `running_since` follow from the history,
+        progress becomes 1 with `D`.
         """
         at = time.time() if at is None else at
         allowed = set(expected) or {s for s, moves in LEGAL_MOVES.items() if to in moves}
@@ -491,7 +492,7 @@ class JobStore(JobReader):
             for row in session.scalars(select(JobRow).where(active | JobRow.deleted.is_not(None))):
                 times: dict[str, Any] = {}
                 if row.deleted is None and (row.started is None or row.started <= before):
-                    times = {"history": [[status, at + jump] for status, at in row.history]}
+                    times = _lived(StatusHistory.from_json([[status, at + jump] for status, at in row.history]))
                     times |= {"started": row.started + jump} if row.started else {}
                 elif row.deleted is not None and row.deleted <= before and (jump > 0 or row.deleted > now):
                     times = {"deleted": row.deleted + jump}
@@ -648,6 +649,7 @@ class JobStore(JobReader):
 
 def _insert(session: Session, request: JobRequest, user: UserColumns, columns: Mapping[str, Any], sequence: int = 0) -> JobRow:
     """A new row of number `sequence` (0: the next one) with its settings and parents."""
+    history = StatusHistory.from_json(columns.get("history", [["I", request.created]]))
     row = JobRow(
         seq=sequence or _next_sequence(session),
         id=request.id,
@@ -665,7 +667,7 @@ def _insert(session: Session, request: JobRequest, user: UserColumns, columns: M
         tags=list(user.tags),
         owner=user.owner,
         priority=user.priority,
-        **{"status": "I", "history": [["I", request.created]], **request.columns, **columns},
+        **{"status": "I", **_lived(history), **request.columns, **columns},
         **index_columns(request),
     )
     session.add(row)
@@ -744,7 +746,13 @@ def _moved(row: JobRow, to: Status, at: float) -> dict[str, Any]:
     """The columns of a row that moves to another state."""
     history = StatusHistory.from_json(row.history)
     history.add(to, at)
-    return {"status": str(to), "history": history.to_json(), **_times(row, to, at)}
+    return {"status": str(to), **_lived(history), **_times(row, to, at)}
+
+
+def _lived(history: StatusHistory) -> dict[str, Any]:
+    """The columns that follow from the states a job went through, and those states."""
+    worked, since = history.work()
+    return {"history": history.to_json(), "worked": worked, "running_since": since}
 
 
 def _times(row: JobRow, to: Status, at: float) -> dict[str, Any]:

@@ -62,6 +62,8 @@ class JobRow(Base):
     history: Mapped[list[Any]] = mapped_column(default=list)
     started: Mapped[float | None] = mapped_column(Float, default=None)
     finished: Mapped[float | None] = mapped_column(Float, default=None)
+    worked: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")  # seconds of all runs that have ended
+    running_since: Mapped[float | None] = mapped_column(Float, default=None)  # both follow from `history`
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     eta: Mapped[float | None] = mapped_column(Float, default=None)
     message: Mapped[str] = mapped_column(Text, default="")  # why it waits, is paused or was resumed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +100,32 @@ def test_tokens_of_an_older_version_keep_all_rights_and_do_not_expire(tmp_path: 
     assert (found.user, found.scope, found.expires) == ("ada", "admin", None)
     assert sessions.use(service, "ada", sessions.begin(service, "ada", "", ""))
     service.close()
+
+
+def test_rows_of_an_older_version_know_how_long_their_jobs_worked(tmp_path: Path) -> None:
+    """From the states that they went through: 7 s, and 2 s that were requested later; the other one runs."""
+    file = tmp_path / "d.sqlite"
+    JobStore.open("", file).close()
+    histories = {"a": [["I", 1], ["R", 10], ["D", 17], ["W", 100], ["R", 101], ["D", 103]], "b": [["R", 50]], "c": []}
+    with sqlite3.connect(file) as connection:
+        connection.executescript(
+            "UPDATE alembic_version SET version_num = '0007';"
+            "ALTER TABLE jobs DROP COLUMN worked; ALTER TABLE jobs DROP COLUMN running_since;"
+        )
+        needed = [row for row in connection.execute("PRAGMA table_info(jobs)") if row[3] and row[1] not in ("id", "history")]
+        names = ["id", "history", *(f'"{row[1]}"' for row in needed)]
+        insert = f"INSERT INTO jobs ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        empty = [{"JSON": "[]", "FLOAT": 0.0, "INTEGER": 0, "BIGINT": 0}.get(row[2], "D") for row in needed]
+        connection.executemany(insert, [[job_id, json.dumps(states), *empty] for job_id, states in histories.items()])
+    connection.close()
+    store = JobStore.open("", file)
+    found = {job_id: store.find(job_id) for job_id in histories}
+    assert {i: (j.worked, j.running_since) for i, j in found.items() if j} == {
+        "a": (9.0, None),
+        "b": (0.0, 50.0),
+        "c": (0.0, None),
+    }
+    store.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "no address", "postgresql+nodriver://u:secret@127.0.0.1:1/x"])

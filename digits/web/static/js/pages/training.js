@@ -127,7 +127,7 @@ function rateTile() {
 function timeTile() {
   const running = isRunning(state);
   const elapsed = state.elapsed + (running && state.elapsed ? (performance.now() - counted) / 1000 : 0);
-  return tile(running ? "Elapsed" : "Duration", duration(elapsed), running ? "" : "from start to end");
+  return tile(running ? "Elapsed" : "Duration", duration(elapsed), running ? "" : "without waiting");
 }
 
 /** Progress and time left in the header: one place, so that no two numbers of the page disagree. */
