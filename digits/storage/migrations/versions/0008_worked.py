@@ -31,7 +31,10 @@ def upgrade() -> None:
         op.add_column("jobs", sa.Column("running_since", sa.Float(), nullable=True))
     found = []
     for job_id, text in bind.execute(sa.select(JOBS.c.id, sa.cast(JOBS.c.history, sa.Text))):
-        worked, since = StatusHistory.from_json(json.loads(text or "[]")).work()
+        try:
+            worked, since = StatusHistory.from_json(json.loads(text or "[]")).work()
+        except (TypeError, ValueError):  # a damaged one costs the duration, and not the start of the server
+            continue
         found.append({"of": job_id, "seconds": worked, "since": since})
     if found:
         change = sa.update(JOBS).where(JOBS.c.id == sa.bindparam("of"))
