@@ -350,7 +350,7 @@ function follow() {
       await draw();
       await drawNewStrips();
     } catch {
-      // the next change tries again
+      again();
     }
   };
   const again = () => {
