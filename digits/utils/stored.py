@@ -7,6 +7,7 @@ claims more than `MAX_PIXELS` pixels is refused before it is decoded. TIFF is re
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -90,6 +91,22 @@ def read_stored(source: str | os.PathLike[str]) -> Stored:
             f"{path} holds {array.dtype} values of shape {array.shape}; numbers of shape (H, W) or (H, W, C) are needed."
         )
     return found
+
+
+def read_deep(data: bytes, name: str) -> NDArray[Any] | None:
+    """The picture (H, W) or (H, W, C), dtype kept, in the bytes of a PNG, PGM, PPM or JPEG 2000 file of more than 8 bits a
+    channel; None of every other file, which `load_image` reads without a loss. Raises LoadImageError, which has the `name`."""
+    head = data[:HEAD]
+    deep_grey = head.startswith(b"\x89PNG") and head[24:25] == b"\x10"
+    deepest = max(pnm_maximum(head, b"P[2356]"), *((1 << bits) - 1 for bits in jpeg_2000_depths(head)), 0)
+    if not deep_grey and deepest <= 255:
+        return None
+    try:
+        return _reader(head)(Path(name), io.BytesIO(data), head).picture
+    except LoadImageError:
+        raise
+    except Exception as error:
+        raise LoadImageError(f"{name} cannot be read: {words(error)}.") from error
 
 
 def is_tiff(head: bytes) -> bool:

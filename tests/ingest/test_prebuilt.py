@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lmdb
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ from digits.ingest.pipeline import IngestContext
 from digits.ingest.prebuilt import ingest_prebuilt
 from digits.storage.records.caffe_datum import make_datum, make_encoded, make_mean
 from digits.storage.records.open import open_records
+from digits.storage.records.writer import MARKER
 from digits.testing.runs import make_dataset, striped_pictures
+from digits.utils.image import image_to_array, load_image
 from tests.ingest.making import Run, make_job
 
 GREY = np.full((1, 6, 5), 7, np.uint8)
@@ -105,6 +109,25 @@ def test_three_numbers_are_no_colour(tmp_path: Path, written: Callable[[np.ndarr
     for found in (train.labels([1]), val.features([1])):
         np.testing.assert_array_equal(found[0, :, 0, 0], [3, 2, 1])
     assert run.info.splits["train_db"].meta.mean == (1, 2, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_encoded_pictures_of_16_bits_keep_their_numbers(tmp_path: Path, channels: int) -> None:
+    """Two that differ in the lower 8 bits alone, as measured depths do."""
+    shape = (channels, 4, 6)
+    pictures = [np.arange(np.prod(shape), dtype=np.uint16).reshape(shape) * step + 700 for step in (1, 2)]
+    files = [cv2.imencode(".png", np.ascontiguousarray(one.transpose(1, 2, 0)[:, :, ::-1]))[1].tobytes() for one in pictures]
+    records = database(tmp_path / "deep", {f"{i}": make_encoded(file, shape, i) for i, file in enumerate(files)})
+    run = make(tmp_path, train_images=records)
+    train = open_records(run.folder.path / "train_db")
+    assert train.meta.feature_dtype == "uint16"
+    np.testing.assert_array_equal(train.features([0, 1]), pictures)
+    marker = run.folder.path / "train_db" / MARKER
+    known = json.loads(marker.read_text())
+    marker.write_text(json.dumps(known | {"meta": known["meta"] | {"feature_dtype": "uint8"}}))
+    older = open_records(run.folder.path / "train_db").features([0])[0]
+    expected = image_to_array(load_image(io.BytesIO(files[0])))
+    np.testing.assert_array_equal(older, expected.reshape(4, 6, channels).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize(("share", "works"), [(0.43, True), (0.42, False)])

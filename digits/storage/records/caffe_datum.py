@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from digits.errors import DataError
 from digits.utils.confinement import Confinement
 from digits.utils.image import image_to_array, load_image
+from digits.utils.stored import read_deep
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_SIDE = 1 << 20
@@ -64,12 +65,17 @@ def _open(key: str, path: str) -> _Shared:
 
 @dataclass(frozen=True)
 class Datum:
-    """One record. `array` is (C, H, W), RGB, uint8 or float32; `label` the number in the record; `file` the PNG or JPEG that the
-    array was decoded from, empty of one that was not encoded."""
+    """One record. `array` is (C, H, W), RGB, uint8, uint16 of an encoded picture of more bits, or float32; `label` the number in
+    the record; `file` the PNG or JPEG that the array was decoded from, empty of one that was not encoded."""
 
     array: NDArray[Any]
     label: int
     file: bytes = b""
+
+    def in_type(self, dtype: str) -> NDArray[Any]:
+        """The array (C, H, W) for records of a type: those of older versions are uint8 also where the files have more bits."""
+        narrower = dtype == "uint8" and bool(self.file) and self.array.dtype != np.uint8
+        return _eight_bits(self.file) if narrower else self.array
 
 
 class DatumDatabase:
@@ -291,8 +297,17 @@ def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return values.reshape(shape)
 
 
-def _decoded(file: bytes) -> NDArray[np.uint8]:
-    array = image_to_array(load_image(io.BytesIO(file)))
+def _decoded(file: bytes) -> NDArray[Any]:
+    """The picture of a file, (C, H, W); of more than 8 bits a channel in the numbers of the file."""
+    deep = read_deep(file, "The encoded picture")
+    return _eight_bits(file) if deep is None else _channels_first(deep)
+
+
+def _eight_bits(file: bytes) -> NDArray[np.uint8]:
+    return _channels_first(image_to_array(load_image(io.BytesIO(file))))
+
+
+def _channels_first(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1))
 
 

@@ -133,8 +133,8 @@ class LmdbRecordReader(InPlaceReader):
             raise StorageError(f"A database that the data set uses in place is gone: {error}", advice="Put it back.") from error
 
     def _picture(self, index: int) -> np.ndarray:
-        return self._images.get(self._key(index)).array
+        return self._images.get(self._key(index)).in_type(self.meta.feature_dtype)
 
     def _label(self, index: int) -> np.ndarray:
         assert self._label_database is not None
-        return self._label_database.get(self._key(index)).array
+        return self._label_database.get(self._key(index)).in_type(self.meta.label_dtype)
