@@ -13,7 +13,7 @@ from pydantic import field_validator
 from digits import tasks
 from digits.domain.datasets import PNG_OR_NONE, DatasetSpec
 from digits.domain.jobs import Resources
-from digits.errors import FormErrors
+from digits.errors import DataError, FormErrors
 from digits.extensions.data.files.class_names import read_labels
 from digits.extensions.data.files.tables import is_table_file
 from digits.service import Service
@@ -261,6 +261,8 @@ def _check_lists(service: Service, form: ClassificationDatasetForm) -> Found:
                 errors[list_name] = messages
         except FormErrors as error:
             errors.update(error.errors)
+        except DataError as error:
+            errors[list_name] = [str(error)]
         if base := getattr(form, folder_name):
             try:
                 readable_folder(service, base, folder_name)
@@ -276,10 +278,13 @@ def _check_labels(service: Service, form: ClassificationDatasetForm, errors: Fou
         return None
     try:
         path = _list_file(service, form, name)
+        count = len(read_labels(path))
     except FormErrors as error:
         errors.update(error.errors)
         return None
-    count = len(read_labels(path))
+    except DataError as error:
+        errors[name] = [str(error)]
+        return None
     if count < 2:
         errors[name] = [f"{path.name} names {counted(count, 'class', 'classes')}; at least two are needed, one a line."]
         return None
@@ -290,7 +295,7 @@ def _is_table(service: Service, form: ClassificationDatasetForm) -> bool:
     """Whether the training list is a table, which may name the classes itself."""
     try:
         return is_table_file(_list_file(service, form, form.list_field("train_images")))
-    except FormErrors:
+    except (FormErrors, DataError):  # which are said where the list is checked
         return False
 
 

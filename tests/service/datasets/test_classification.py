@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,20 @@ def test_uploaded_lists_are_copied_and_survive_a_clone(service: Service, tmp_pat
 )
 def test_lists_that_cannot_be_used(service: Service, tmp_path: Path, train: str, labels: str, field: str, words: str) -> None:
     assert words in errors(service, **lists(tmp_path, train, labels))[field][0]
+
+
+@pytest.mark.parametrize("name", ["train", "val", "labels"])
+def test_a_file_that_is_no_list_is_said_at_its_field(service: Service, tmp_path: Path, name: str) -> None:
+    values = lists(tmp_path)
+    huge = tmp_path / "huge.txt"
+    with huge.open("wb") as file:
+        file.truncate(2 << 30)
+    field = "textfile_labels_file" if name == "labels" else f"textfile_{name}_images"
+    used = {"textfile_use_val": "y"} if name == "val" else {}
+    began = time.monotonic()
+    said = errors(service, **{**values, **used, field: str(huge)})
+    assert time.monotonic() - began < 10
+    assert "has more than" in said[field][0]
 
 
 def test_a_ticked_list_is_required(service: Service, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from digits.utils.names import DELIMITERS, is_table
 from digits.utils.values import is_digits
 
 COUNTED = 1 << 14  # characters with the first lines of a table that begins with their number
-TABLE_LINES = 100  # that tell a table from a list of paths
+TABLE_LINES = 100  # that tell a table from a list of paths,
+TABLE_LINE = 1 << 16  # ... and characters of each
 SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)  # what Excel writes into a first line of its own
 QUOTED = re.compile(r'"[^"]*"')
 GROUPED = {  # 1.234 or 1.234,5; 1,234 or 1,234.5
@@ -149,7 +150,7 @@ def is_counted(text: str) -> bool:
 def is_table_file(path: str | os.PathLike[str]) -> bool:
     """Whether a list of pictures is a table, such as `id,label` a line. Raises DataError."""
     with closing(lines_naming_files(path)) as lines:
-        first = list(islice(lines, TABLE_LINES))
+        first = [line[:TABLE_LINE] for line in islice(lines, TABLE_LINES)]
     return is_table(first) or is_counted("\n".join(first[:3]))
 
 

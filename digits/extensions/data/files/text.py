@@ -30,7 +30,7 @@ MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 LOOKED_AT = 256  # bytes that tell UTF-16 without a mark
 LARGEST_XML = 256 << 20
 LONGEST_LINE = 4 << 20  # characters of a line of a list or table
-LARGEST_LABELS = 16 << 20  # bytes of a file that names classes
+LARGEST_LABELS = 4 << 20  # bytes of a file that names classes, which take some twenty times as much as names
 LARGEST_LIST = 64 << 20  # bytes of a list that is answered while somebody waits
 DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 # What files that declare the first really hold, as browsers read them (WHATWG Encoding, section 4.2).

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from digits.extensions.data.files.columns import begins_with_names, chosen, read_pictures
 from digits.extensions.data.files.names import FileNames
-from digits.extensions.data.files.tables import read_table
+from digits.extensions.data.files.tables import is_table_file, read_table
 
 LONG = "x" * 200_000  # more than Python's csv takes as one cell
 
@@ -108,3 +109,18 @@ def test_columns_of_names_that_a_program_spoiled(tmp_path: Path) -> None:
     assert [Path(found.path).name for found in table.pictures.values()] == ["1.png", "11.png"]
     assert [fault.line for fault in table.table.faults] == [3]
     assert "Two columns are called 'x'" in table.remarks[0]
+
+
+def test_looking_whether_a_list_is_a_table_holds_little_of_it(tmp_path: Path) -> None:
+    """Of 100 lines of 2 MiB each, which cost nothing to send packed."""
+    path = tmp_path / "t"
+    with path.open("wb") as file:
+        for _ in range(100):
+            file.write(b"a,b" + b"x" * (2 << 20) + b"\n")
+    tracemalloc.start()
+    try:
+        assert is_table_file(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 48 << 20

@@ -74,7 +74,7 @@ def test_a_file_that_is_no_list_is_not_held_whole(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Line 1001 of .* has more than 4,194,304 characters"):
         for _ in lines_naming_files(path):
             pass
-    with pytest.raises(DataError, match="has more than 16 MiB"):
+    with pytest.raises(DataError, match="has more than 4 MiB"):
         read_labels(path)
     path.write_bytes(b"x" * 10 + b"\n")
     assert whole_text(path, 11) == "x" * 10 + "\n"
