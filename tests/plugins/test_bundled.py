@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.errors import DataError
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.testing import DataSourceContract, ViewContract
 
@@ -54,6 +55,37 @@ class TestTexts(DataSourceContract):
 
     def test_a_line_without_text_is_no_entry(self, instance: DataIngestionInterface) -> None:
         assert instance.itemize_entries("train_db") == [("1", 'Cup final Two goals, "late"'), ("2", "Market up")]
+
+    @pytest.mark.parametrize(
+        ("written", "text"),
+        [
+            (b"1\tGoals, late, at last\n", "Goals, late, at last"),
+            (b"1;Goals, late, at last\n", "Goals, late, at last"),
+            (b"1,Goals; late; at last\n", "Goals; late; at last"),
+            ('"1","Größe “5” €"\r\n'.encode("cp1252"), "Größe “5” €"),
+            ("\ufeff1,Größe\n".encode("utf-16-le"), "Größe"),
+            ("\ufeff1,Größe\n".encode(), "Größe"),
+            (b'1,"two\nlines"\n', "two\nlines"),
+        ],
+        ids=["tabs", "semicolons", "commas", "windows", "utf-16", "mark", "lines"],
+    )
+    def test_texts_read_the_same_whatever_program_wrote_them(
+        self, values: dict[str, Any], instance: DataIngestionInterface, written: bytes, text: str
+    ) -> None:
+        Path(values["train_data_file"]).write_bytes(written)
+        assert instance.itemize_entries("train_db") == [("1", text)]
+
+    @pytest.mark.parametrize("field", ["train_data_file", "class_labels_file"])
+    def test_a_file_that_is_no_text_is_not_held_whole(self, values: dict[str, Any], field: str) -> None:
+        with open(values[field], "wb") as file:
+            file.truncate(2 << 30)
+        with pytest.raises(DataError, match="has more than"):
+            texts.DataIngestion(**(values if field == "class_labels_file" else values | {"class_labels_file": ""}))
+
+    def test_an_open_quote_names_its_line(self, values: dict[str, Any], instance: DataIngestionInterface) -> None:
+        Path(values["train_data_file"]).write_text('1,good text\n2,"' + "open quote\n" * 20_000)
+        with pytest.raises(DataError, match=r"Line \d+ of .*train.csv cannot be read"):
+            instance.itemize_entries("train_db")
 
     def test_tables_of_texts_are_recognised(self, tmp_path: Path) -> None:
         for name, count in (("train.csv", 8), ("dev.csv", 4)):

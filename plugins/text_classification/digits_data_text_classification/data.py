@@ -2,10 +2,14 @@
 
 import csv
 import itertools
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from digits.errors import DataError
+from digits.extensions.data.files.text import LARGEST_LABELS, lines_of, long_text
 from digits.extensions.data.interface import DataIngestionInterface
 from digits.utils import constants, override, subclass
 from digits_data_text_classification.forms import DatasetForm, InferenceForm
@@ -13,6 +17,7 @@ from digits_data_text_classification.forms import DatasetForm, InferenceForm
 MOST_TABLES = 50
 LARGEST_TABLE = 64 << 20
 LOOKED_AT = 200  # lines
+BEHIND_CLASS = re.compile(r"""(?:"(?:[^"]|"")*"|[^",;\t]*)([,;\t])""")  # which may stand in quotes
 SPLIT_WORDS = {"train": "train", "val": "val", "dev": "val", "test": "test"}
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -35,7 +40,7 @@ class DataIngestion(DataIngestionInterface):
     def read_labels(self):
         """Names of the classes: the labels file's lines, else what the training file has, sorted."""
         if self.class_labels_file:
-            lines = Path(self.class_labels_file).read_text(encoding="utf-8").splitlines()
+            lines = lines_of(self.class_labels_file, LARGEST_LABELS)
             return [line.strip() for line in lines if line.strip()]
         found = {row[0] for row in read_rows(self.train_data_file)}
         return sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
@@ -133,9 +138,21 @@ class DataIngestion(DataIngestionInterface):
 
 
 def read_rows(file):
-    """Rows with a class and at least one column of text."""
-    with open(file, encoding="utf-8", errors="replace", newline="") as lines:
-        return [row for row in csv.reader(lines) if len(row) >= 2]
+    """Rows with a class and at least one column of text, one by one. Raises DataError with the line where they cannot be read."""
+    reader = csv.reader(long_text(file), delimiter=delimiter_of(file))
+    try:
+        yield from (row for row in reader if len(row) >= 2)
+    except csv.Error as error:
+        raise DataError(f"Line {reader.line_num} of {file} cannot be read: {error}.", advice="Is a quote not closed?") from error
+
+
+def delimiter_of(file):
+    """What stands behind the class in most of the first lines: texts have commas, semicolons and tabs of their own."""
+    counts = Counter()
+    for line in itertools.islice(long_text(file), LOOKED_AT):
+        if found := BEHIND_CLASS.match(line):
+            counts[found[1]] += 1
+    return max(counts, key=counts.get, default=",")
 
 
 def text_of(row):
@@ -147,7 +164,7 @@ def holds_texts(path):
     """Whether a table has a short class first and longer texts of several words behind it, in most lines."""
     try:
         rows = list(itertools.islice(read_rows(path), LOOKED_AT))
-    except (OSError, ValueError, csv.Error):
+    except DataError:
         return False
     texts = [row for row in rows if len(row[0]) <= 40 and len(text_of(row).split()) >= 4]
     classes = {row[0] for row in texts}

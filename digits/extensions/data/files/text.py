@@ -94,6 +94,25 @@ def lines_naming_files(path: str | os.PathLike[str]) -> Generator[str]:
         raise _unreadable(path, error) from error
 
 
+def long_text(path: str | os.PathLike[str]) -> Generator[str]:
+    """The lines of a text that may be larger than the memory, with their ends, for a reader of tables: in the encoding of its
+    mark, else each in UTF-8 where it can be and in Windows-1252 where not. Raises DataError, also at a line of more than
+    `LONGEST_LINE` characters, which is never held whole."""
+    try:
+        with open_file(path) as handle:
+            encoding, mark = _marked(handle.read(LOOKED_AT))
+            handle.seek(len(mark))
+            text = io.TextIOWrapper(handle, encoding or "latin-1", "replace", newline="")
+            number = 0
+            while line := text.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise DataError(f"Line {number} of {path} has more than {LONGEST_LINE:,} characters.", advice="Is it text?")
+                yield line if encoding else decoded(line.encode("latin-1"))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def read_json(path: str | os.PathLike[str]) -> Any:
     """What a JSON file holds. Raises DataError with the line."""
     try:
