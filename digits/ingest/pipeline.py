@@ -28,6 +28,7 @@ from digits.ingest.left_out import LeftOut
 from digits.ingest.pool import EncodePool, Setup
 from digits.ingest.probe import Probe
 from digits.ingest.problems import (
+    CONTRADICTION,
     CONVERTED,
     DUPLICATE,
     EMPTY_SPLIT,
@@ -60,6 +61,7 @@ from digits.ingest.split_statistics import (
     LabelStatistics,
     Sums,
     content_hash,
+    disagreements,
     duplicates,
     hardly_repeat,
     label_problems,
@@ -390,6 +392,10 @@ class Ingest:
             counts[problem["kind"]] += 1
             copies[problem["stage"]] += 1 if problem["kind"] == DUPLICATE else -1
             if counts[problem["kind"]] <= LISTED_DUPLICATES:
+                self.problems.add(problem)
+        for problem in disagreements(readers):
+            counts[CONTRADICTION] += 1
+            if counts[CONTRADICTION] <= LISTED_DUPLICATES:
                 self.problems.add(problem)
         for stage, reader in readers.items():
             if copies[stage] == len(reader) and not named_by_user and hardly_repeat(readers, stage):

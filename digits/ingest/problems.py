@@ -126,7 +126,7 @@ PROBLEM_WORDS: dict[str, Callable[[int], str]] = {
     "empty": lambda count: f"{counted(count, 'picture')} without any object.",
     "one-split": lambda count: f"{counted(count, 'class', 'classes')} in one part of the splits only.",
     CONVERTED: lambda count: f"{counted(count, 'entry', 'entries')} of other channels or another type than most; converted.",
-    CONTRADICTION: lambda count: f"{counted(count, 'exact copy', 'exact copies')} in another split with another label.",
+    CONTRADICTION: lambda count: f"{counted(count, 'exact copy', 'exact copies')} of a picture with another label.",
     "column": lambda count: f"{counted(count, 'column')} of a table to look at.",
     "size": lambda count: "Pictures of several sizes.",
     "depth": lambda count: "Some pictures have more than 8 bits; they are stored with their upper 8 bits.",

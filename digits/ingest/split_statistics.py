@@ -340,6 +340,31 @@ def duplicates(readers: Mapping[str, RecordReader]) -> Iterator[dict[str, Any]]:
                 yield from _listed_copies(readers, later, earlier, pairs[start : start + COMPARED_AT_ONCE])
 
 
+def disagreements(readers: Mapping[str, RecordReader]) -> Iterator[dict[str, Any]]:
+    """One problem for each record with the picture of an earlier one of its split, pixel by pixel, and another label."""
+    for stage, reader in readers.items():
+        _, firsts, places = np.unique(reader.numbers("hash"), axis=0, return_index=True, return_inverse=True)
+        originals = firsts[places.reshape(-1)]
+        rows = np.flatnonzero(originals != np.arange(len(originals)))
+        for start in range(0, len(rows), COMPARED_AT_ONCE):
+            part = rows[start : start + COMPARED_AT_ONCE]
+            labels, others = reader.labels(part), reader.labels(originals[part])
+            for place, (row, original) in enumerate(zip(part.tolist(), originals[part].tolist(), strict=True)):
+                if labels is None or others is None or _equal(labels[place], others[place]):
+                    continue
+                if np.array_equal(reader.feature(row), reader.feature(original)):  # and not two parts of one file
+                    yield _disagreement(reader, stage, row, original, labels[place], others[place])
+
+
+def _disagreement(reader: RecordReader, stage: str, row: int, original: int, label: Any, other: Any) -> dict[str, Any]:
+    entry, copy_of = _name(reader, row), _name(reader, original)
+    here, there = (words(reader.meta.label_kind, np.asarray(one), reader.meta.class_labels) for one in (label, other))
+    reason = f"The same picture as {copy_of} in {stage} has another label (here {here}, there {there})."
+    advice = "One of both is wrong: correct it, or remove the copy."
+    found = {"kind": CONTRADICTION, "stage": stage, "entry": entry, "copy_of": copy_of, "copy_stage": stage}
+    return {**found, "reason": f"{reason} {advice}"}
+
+
 def hardly_repeat(readers: Mapping[str, RecordReader], later: str) -> bool:
     """Whether the records of the splits before `later` differ from one another, most of them: copies of those are no chance, as
     they are among drawings of ten kinds."""

@@ -3,6 +3,7 @@ what is wrong with most."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from digits.extensions.data.interface import DataIngestionInterface
 from digits.ingest.apart import MARKER
 from digits.ingest.pool import DIED
 from digits.ingest.probe import Probe
-from tests.ingest.making import Run, make_job, run_job
+from tests.ingest.making import FOLDER, Run, class_folder, make_job, run_job
 from tests.ingest.plugin_source import COLOUR, FLOATS
 
 pytestmark = pytest.mark.usefixtures("plugin_site")
@@ -200,4 +201,21 @@ def test_copies_with_another_label_are_contradictions(tmp_path: Path) -> None:
     (found,) = [problem for problem in run.problems() if problem["kind"] == "contradiction"]
     assert "has another label (here odd, there even)" in found["reason"]
     (warning,) = [event for event in run.events if isinstance(event, WarningEvent) and event.code == "contradiction"]
-    assert warning.message == "1 exact copy in another split with another label."
+    assert warning.message == "1 exact copy of a picture with another label."
+
+
+def test_one_picture_in_two_classes_of_a_split_is_said(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "images", {"cat": 4, "dog": 4})
+    for name in ("1", "2"):
+        shutil.copy(root / "cat" / f"00{name}.png", root / "dog" / f"copy{name}.png")
+    shutil.copy(root / "cat" / "003.png", root / "cat" / "again.png")
+    values = {"folder_train": str(root), "folder_pct_val": 0, "resize_width": 12, "resize_height": 10}
+    run = run_job(make_job(tmp_path / "jobs", FOLDER, values))
+    found = [problem for problem in run.problems() if problem["kind"] == "contradiction"]
+    assert {problem["stage"] for problem in found} == {"train_db"}
+    pairs = {frozenset((Path(p["entry"]).name, Path(p["copy_of"]).name)) for p in found}
+    assert pairs == {frozenset(("001.png", "copy1.png")), frozenset(("002.png", "copy2.png"))}
+    assert "has another label" in found[0]["reason"]
+    assert run.info.extra["problem_counts"] == {"contradiction": 2}
+    (warning,) = [event for event in run.events if isinstance(event, WarningEvent) and event.code == "contradiction"]
+    assert warning.message == "2 exact copies of a picture with another label."
