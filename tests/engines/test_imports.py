@@ -33,7 +33,7 @@ def test_what_stays_is_imported_without_the_collector_and_never_looked_through(f
 def test_a_module_that_is_there_is_left_as_it_is() -> None:
     frozen = gc.get_freeze_count()
     import_for_good("gc")
-    assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() <= frozen, "other threads may free some of them; a freeze would add all that there are"
 
 
 def test_the_collector_works_again_after_an_import_that_fails(folder: Path) -> None:
