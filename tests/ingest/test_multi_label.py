@@ -39,6 +39,27 @@ def test_a_table_of_zeros_and_ones_or_of_names(tmp_path: Path, lines: tuple[str,
     assert run.info.extra["labels"]["train_db"]["empty"] == 1
 
 
+def test_a_label_that_is_not_known_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for seed, name in enumerate("abcde"):
+        picture(seed).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels.csv").write_text("file,labels\na,cat\nb,nan\nc,dog|NaN\nd,\ne,dog\n")
+    run = make(tmp_path, values_file=str(tmp_path / "labels.csv"))
+    assert run.info.class_labels == ("cat", "dog")
+    assert labels(run) == {"a": [1, 0], "d": [0, 0], "e": [0, 1]}
+    assert [problem["entry"].rsplit("line ")[-1] for problem in run.problems() if "not known" in problem["reason"]] == ["3", "4"]
+
+
+def test_a_plus_that_belongs_to_a_name_separates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for seed, name in enumerate("abc"):
+        picture(seed).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels.csv").write_text("file,labels\na,c++\nb,c\nc,c++\n")
+    run = make(tmp_path, values_file=str(tmp_path / "labels.csv"))
+    assert labels(run) == {"a": [0, 1], "b": [1, 0], "c": [0, 1]}
+    assert run.info.class_labels == ("c", "c++")
+
+
 def test_a_picture_in_several_folders_has_several_labels(tmp_path: Path) -> None:
     for label, names in {"cat": "ab", "dog": "bc"}.items():
         (tmp_path / "images" / label).mkdir(parents=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MARKS = ("|", ";", ",", "+")  # a column that has one of the first is separated by it, whatever else stands in its cells
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+UNKNOWN = frozenset({"nan", "<na>"})  # what programs write where they know nothing; it names no label
 AUTOMATIC, BLANK, NONE = "", "blank", "none"
 
 
@@ -17,11 +18,21 @@ def separator_of(cells: Sequence[str]) -> str:
     `clear water`, `primary water`, `haze primary`, `clear`): else they belong to the names (`No Finding`).
     """
     for mark in MARKS:
-        if any(mark in cell for cell in cells):
+        if any(mark in cell for cell in cells) and not (mark == "+" and _belongs_to_names(mark, cells)):
             return mark
     different = {cell for cell in cells if cell}
     words = {word for cell in different for word in cell.split()}
     return BLANK if len(words) < len(different) else NONE
+
+
+def _belongs_to_names(mark: str, cells: Sequence[str]) -> bool:
+    """Whether a mark stands where nothing follows or goes before in a cell, as in `c++`."""
+    return any(not part.strip() for cell in cells if mark in cell for part in cell.split(mark))
+
+
+def says_nothing(words: Iterable[str]) -> bool:
+    """Whether one of the labels of a cell is none, but what stands for a value that is not known."""
+    return any(word.lower() in UNKNOWN for word in words)
 
 
 def separator_beside(cells: Sequence[str], training: str, labels: Sequence[str]) -> str:

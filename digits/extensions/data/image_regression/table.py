@@ -14,6 +14,7 @@ from digits.extensions.data.image_regression.separators import (
     AUTOMATIC,
     BLANK,
     NONE,
+    says_nothing,
     separator_beside,
     separator_of,
     words_of,
@@ -173,11 +174,12 @@ class _Reader:
                 self.findings.add("column", f"{self.no:g} is read as 0, no, and 1 as yes.", self.table.path, self.stage)
             return self.numbers(columns, training)
         separator, found = self._words(columns[0], training)
-        labels = training.columns if training else sorted({word for words in found for word in words})
+        lines = [(line, words) for line, words in zip(self.table.lines, found, strict=True) if self._is_known(line, words)]
+        labels = training.columns if training else sorted({word for _, words in lines for word in words})
         report_capitals(labels, self.table.path, self.findings, self.stage)
         rows: dict[str, set[str]] = {}
         joined = set()
-        for line, words in zip(self.table.lines, found, strict=True):
+        for line, words in lines:
             if unknown := sorted(words - set(labels)):
                 reason = f"The training file has no label {unknown[0]!r}; it does not count."
                 self.findings.add("unknown-class", reason, self.table.path, self.stage, line[0])
@@ -189,6 +191,14 @@ class _Reader:
             self.findings.add("note", reason, self.table.path, self.stage)
         numbers = [(path, [float(label in words) for label in labels]) for path, words in rows.items()]
         return Table(labels, numbers, separator=separator)
+
+    def _is_known(self, line: Row, words: set[str]) -> bool:
+        """Whether the labels of a line are known; where they are not, it is left out and said."""
+        if not says_nothing(words):
+            return True
+        shown = self.table.table.delimiter.join(line[1])[:100]
+        self._leave_out(f"{shown!r}: it says that a label is not known; a picture without labels has an empty cell.", line)
+        return False
 
     def _words(self, column: int, training: Table | None) -> tuple[str, list[set[str]]]:
         """What separates the labels in a column of names (AUTOMATIC: they are lists), and those of each line."""
