@@ -28,6 +28,7 @@ from digits.tasks.label_forms import (
     check_classes,
     facts_of,
     is_array,
+    is_vector,
     label_array,
     label_fields,
     misfit,
@@ -79,7 +80,7 @@ class RecordSchema:
         stored = stored_label(kind, array, self.meta, self.plugin, entry)
         if is_array(kind):
             check_classes(stored, self.meta, self.ignored, self.plugin, entry)
-        if self.meta.label_kind == "vector" and isinstance(stored, np.ndarray):
+        if is_vector(self.meta.label_kind) and isinstance(stored, np.ndarray):
             done = rounded_words(array, stored)
         return stored, done
 

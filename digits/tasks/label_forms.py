@@ -87,6 +87,11 @@ class LabelFacts(NamedTuple):
         return (self.kind, self.dtype if self.is_array else None, self.shape if self.is_array and same_shape else None)
 
 
+def is_vector(kind: str) -> bool:
+    """Whether labels of a kind are numbers (K,), stored as float32."""
+    return kind == "vector"
+
+
 def is_array(kind: str) -> bool:
     """Whether labels of a kind are numbers (C, H, W) that mean no classes."""
     return kind == "array"
