@@ -18,6 +18,15 @@ def make(tmp_path: Path, **data: Any) -> Run:
     return run_job(make_job(tmp_path / "jobs", ID, values))
 
 
+def make_of_table(tmp_path: Path, names: str, table: str) -> Run:
+    """Of one picture for each letter of `names`, and a table of their labels."""
+    (tmp_path / "images").mkdir()
+    for seed, name in enumerate(names):
+        picture(seed).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels.csv").write_text(table)
+    return make(tmp_path, values_file=str(tmp_path / "labels.csv"))
+
+
 def labels(run: Run) -> dict[str, list[float]]:
     reader = run.reader()
     rows = range(len(reader))
@@ -27,11 +36,7 @@ def labels(run: Run) -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("lines", [("file,cat,dog", "a,1,0", "b,1,1", "c,0,0"), ("file,labels", "a,cat", "b,dog|cat", "c,")])
 def test_a_table_of_zeros_and_ones_or_of_names(tmp_path: Path, lines: tuple[str, ...]) -> None:
-    (tmp_path / "images").mkdir()
-    for seed, name in enumerate("abc"):
-        picture(seed).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
-    run = make(tmp_path, values_file=str(tmp_path / "labels.csv"))
+    run = make_of_table(tmp_path, "abc", "\n".join(lines) + "\n")
     assert labels(run) == {"a": [1, 0], "b": [1, 1], "c": [0, 0]}
     assert (run.info.task, run.reader().meta.label_kind) == ("multi_label", "vector")
     assert run.info.class_labels == ("cat", "dog")
@@ -40,22 +45,14 @@ def test_a_table_of_zeros_and_ones_or_of_names(tmp_path: Path, lines: tuple[str,
 
 
 def test_a_label_that_is_not_known_is_no_label(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    for seed, name in enumerate("abcde"):
-        picture(seed).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "labels.csv").write_text("file,labels\na,cat\nb,nan\nc,dog|NaN\nd,\ne,dog\n")
-    run = make(tmp_path, values_file=str(tmp_path / "labels.csv"))
+    run = make_of_table(tmp_path, "abcde", "file,labels\na,cat\nb,nan\nc,dog|NaN\nd,\ne,dog\n")
     assert run.info.class_labels == ("cat", "dog")
     assert labels(run) == {"a": [1, 0], "d": [0, 0], "e": [0, 1]}
     assert [problem["entry"].rsplit("line ")[-1] for problem in run.problems() if "not known" in problem["reason"]] == ["3", "4"]
 
 
 def test_a_plus_that_belongs_to_a_name_separates_nothing(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    for seed, name in enumerate("abc"):
-        picture(seed).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "labels.csv").write_text("file,labels\na,c++\nb,c\nc,c++\n")
-    run = make(tmp_path, values_file=str(tmp_path / "labels.csv"))
+    run = make_of_table(tmp_path, "abc", "file,labels\na,c++\nb,c\nc,c++\n")
     assert labels(run) == {"a": [0, 1], "b": [1, 0], "c": [0, 1]}
     assert run.info.class_labels == ("c", "c++")
 
