@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -78,15 +77,16 @@ def comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
     lines = lines_of(runs)
     numbers = {run.job.id: n for n, line in enumerate(lines) for run in line}
     names = line_names(lines)
-    decided, flips = judged(runs, lines, names)
     settings, metrics = settings_that_differ(runs), _metrics(runs)
+    standing = [best_of_line(line, metrics.get(_wished(runs), {})) for line in lines]
+    decided, flips = judged(runs, lines, names, standing)
     measured = metrics.get(decided["metric"] or jobs[0].best_name, {})
-    same_data = len({_data_of(run) for run in runs}) == 1
+    same_data = _is_one_data(runs)
     return {
         "runs": [_described(service, run, numbers[run.job.id]) for run in runs],
         "lines": [
-            {"name": name, "ids": [run.job.id for run in line], "best": best_of_line(line, measured).job.id}
-            for name, line in zip(names, lines, strict=True)
+            {"name": name, "ids": [run.job.id for run in line], "best": best.job.id}
+            for name, line, best in zip(names, lines, standing, strict=True)
         ],
         "settings": settings,
         "metrics": metrics,
@@ -94,6 +94,7 @@ def comparison(service: Service, jobs: Sequence[Job]) -> dict[str, Any]:
         "verdict": decided,
         "curves": {run.job.id: run.curves.as_json() for run in runs},
         "flips": flips,
+        "same_data": same_data,
         "notes": _notes(runs),
         "class_labels": list(runs[0].info.class_labels) if runs[0].info else [],
     }
@@ -169,6 +170,17 @@ def best_of_line(line: Sequence[Compared], measured: Mapping[str, Any]) -> Compa
     pick = {"higher": max, "lower": min}.get(measured.get("better", ""))
     best = pick(values, key=lambda job_id: values[job_id]) if pick and values else line[0].job.id
     return next(run for run in line if run.job.id == best)
+
+
+def _wished(runs: Sequence[Compared]) -> str:
+    """The metric by which the runs are ranked: the one that decided for all of them, else that of their task."""
+    decided = {run.job.best_name for run in runs}
+    return next(iter(decided)) if len(decided) == 1 else DECIDING.get(runs[0].job.task, "")
+
+
+def _is_one_data(runs: Sequence[Compared]) -> bool:
+    """Whether all runs learnt from the same data, so that their metrics mean the same."""
+    return len({_data_of(run) for run in runs}) == 1
 
 
 def line_names(lines: Sequence[Sequence[Compared]]) -> list[str]:
@@ -286,11 +298,11 @@ def _metrics(runs: Sequence[Compared]) -> dict[str, dict[str, Any]]:
             baseline = run.curves.baseline.values.get(name) if run.curves.baseline else None
             if finite(baseline) is not None:
                 row["baseline"][run.job.id] = baseline
-    data = {_data_of(run) for run in runs}
+    same_data = _is_one_data(runs)
     for row in found.values():
         known_values = {job_id: value for job_id, value in row["values"].items() if value is not None}
         best = (min if row["better"] == "lower" else max)(known_values.values(), default=None)
-        ranks = row["better"] and len(data) == 1 and len(known_values) > 1
+        ranks = row["better"] and same_data and len(known_values) > 1
         row["best"] = [job_id for job_id, value in known_values.items() if value == best] if ranks else []
     return found
 
@@ -298,7 +310,7 @@ def _metrics(runs: Sequence[Compared]) -> dict[str, dict[str, Any]]:
 def _notes(runs: Sequence[Compared]) -> list[str]:
     """What has to be said about what can be compared."""
     said = []
-    if len({_data_of(run) for run in runs}) > 1:
+    if not _is_one_data(runs):
         said.append(
             "These runs learnt from different data sets: settings, curves of the training loss, speed and sizes may be compared; "
             "validation metrics were measured on different pictures and may not."
@@ -317,17 +329,17 @@ def _notes(runs: Sequence[Compared]) -> list[str]:
 
 
 def judged(
-    runs: Sequence[Compared], lines: Sequence[Sequence[Compared]], names: Sequence[str]
+    runs: Sequence[Compared], lines: Sequence[Sequence[Compared]], names: Sequence[str], standing: Sequence[Compared]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The verdict (`metric`, `sentence`, `p`, `interval`, `samples`, `pairs`, `missing`: ids of ended runs without answers to
-    single pictures, `waiting`: of those that are not done yet) and which pictures flipped between the best run and the second
-    one, each the best of its seeds."""
+    single pictures, `waiting`: of those that are not done yet) and which pictures flipped between the best line and the second
+    one, each as the run has them that stands for it."""
     unknown = [run for run in runs if run.pictures is None]
     waiting = [run.job.id for run in runs if run.job.status.is_running]
     missing = [run.job.id for run in unknown if not run.job.status.is_running]
     empty: dict[str, Any] = {"metric": "", "p": None, "interval": None, "samples": 0, "pairs": [], "missing": missing}
     empty["waiting"] = waiting
-    if len({_data_of(run) for run in runs}) > 1 or len({run.job.task for run in runs}) > 1:
+    if not _is_one_data(runs) or len({run.job.task for run in runs}) > 1:
         return {**empty, "sentence": "No verdict: the runs were not validated on the same pictures.", "missing": []}, {}
     if any(run.job.status.is_running for run in unknown):
         done = len(runs) - len(waiting)
@@ -339,10 +351,9 @@ def judged(
         return {**empty, "sentence": f"{sentence}; evaluate on the validation split."}, {}
     keys = tuple((str(run.pictures), run.pictures.stat().st_mtime_ns) for run in runs if run.pictures)
     grouping = tuple(tuple(runs.index(run) for run in line) for line in lines)
-    wished = {run.job.best_name for run in runs}
-    metric = next(iter(wished)) if len(wished) == 1 else DECIDING.get(runs[0].job.task, "")
+    stands = tuple(runs.index(run) for run in standing)
     try:
-        found, flips = _judged(keys, grouping, tuple(names), metric, tasks.recorded(runs[0].job.task).name)
+        found, flips = _judged(keys, grouping, stands, tuple(names), _wished(runs), tasks.recorded(runs[0].job.task).name)
         return {**found, "waiting": waiting}, flips
     except DigitsError as error:
         return {**empty, "sentence": f"No verdict: {error}"}, {}
@@ -350,7 +361,12 @@ def judged(
 
 @lru_cache(maxsize=32)
 def _judged(
-    files: tuple[tuple[str, int], ...], grouping: tuple[tuple[int, ...], ...], names: tuple[str, ...], metric: str, task: str
+    files: tuple[tuple[str, int], ...],
+    grouping: tuple[tuple[int, ...], ...],
+    standing: tuple[int, ...],
+    names: tuple[str, ...],
+    metric: str,
+    task: str,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """As `judged`; what was computed of these files is known when a page is opened again."""
     import numpy as np
@@ -397,14 +413,7 @@ def _judged(
         "stride": max(int(one.about.get("stride", 1)) for one in kept),
         "missing": [],
     }
-    best_run = min if lower else max
-
-    def standing(group: Sequence[int]) -> int:
-        """The best of a line's seeds, whose pictures are shown; NaN is never the best."""
-        known = [n for n in group if math.isfinite(measured[n].value)]
-        return best_run(known or group[:1], key=lambda n: measured[n].value)
-
-    before, after = standing(grouping[shown.first]), standing(grouping[shown.second])
+    before, after = standing[shown.first], standing[shown.second]
     return found, _flips(metric, records, chosen[before], chosen[after], (before, after), lower)
 
 

@@ -191,8 +191,7 @@ function drawLegend(found) {
 function drawSweep(found) {
   const metric = found.verdict.metric || found.runs.find((/** @type {any} */ run) => run.best)?.best.name || "";
   const settings = Object.keys(found.settings).filter((name) => name !== "random_seed");
-  const data = new Set(found.runs.map((/** @type {any} */ run) => run.dataset_hash || run.dataset_id));
-  const told = found.lines.length >= 3 && settings.length && found.metrics[metric] && data.size === 1;
+  const told = found.lines.length >= 3 && settings.length && found.metrics[metric] && found.same_data;
   find("[data-sweep]", page).hidden = !told; // on different data no setting is what made the difference
   if (!told) return;
   const bars = Object.entries(found.importance).flatMap(([name, share]) => [
