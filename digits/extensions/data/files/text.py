@@ -11,7 +11,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -84,11 +84,7 @@ def lines_naming_files(path: str | os.PathLike[str]) -> Generator[str]:
             encoding = _marked(handle.read(LOOKED_AT))[0] or "utf-8"
         errors = "surrogateescape" if encoding == "utf-8" else "replace"
         with io.TextIOWrapper(open_file(path), encoding=encoding, errors=errors) as handle:
-            number = 0
-            while line := handle.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    raise DataError(f"Line {number} of {path} has more than {LONGEST_LINE:,} characters.", advice="Is it a list?")
+            for number, line in _bounded(handle, path, "Is it a list?"):
                 yield (line.lstrip("\ufeff") if number == 1 else line).rstrip("\r\n")
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -103,14 +99,20 @@ def long_text(path: str | os.PathLike[str]) -> Generator[str]:
             encoding, mark = _marked(handle.read(LOOKED_AT))
             handle.seek(len(mark))
             text = io.TextIOWrapper(handle, encoding or "latin-1", "replace", newline="")
-            number = 0
-            while line := text.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    raise DataError(f"Line {number} of {path} has more than {LONGEST_LINE:,} characters.", advice="Is it text?")
+            for _, line in _bounded(text, path, "Is it text?"):
                 yield line if encoding else decoded(line.encode("latin-1"))
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _bounded(text: io.TextIOWrapper, path: str | os.PathLike[str], advice: str) -> Iterator[tuple[int, str]]:
+    """Each line with its end and its number, from 1. Raises DataError at one that is too long, which is never held whole."""
+    number = 0
+    while line := text.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise DataError(f"Line {number} of {path} has more than {LONGEST_LINE:,} characters.", advice=advice)
+        yield number, line
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
